@@ -1,0 +1,20 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real radiographs; a test that asks for it is skipped where there is none."""
+    named = os.environ.get("BONEXAGE_DATA")
+    if not named:
+        pytest.skip("BONEXAGE_DATA is not set: no real radiographs to test with")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"BONEXAGE_DATA names no folder: {folder}")
+    return folder
