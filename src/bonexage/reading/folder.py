@@ -1,0 +1,101 @@
+"""A data folder in the layout of the RSNA challenge: labels beside films."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bonexage.errors import UnusableData
+from bonexage.reading.files import FILM_SUFFIXES
+from bonexage.reading.labels import read_labels
+from bonexage.subject import Sex
+
+Split = Literal["training", "test"]
+
+
+@dataclass(frozen=True)
+class LabelledFilm:
+    """One film to learn from or to be measured on: where it lies, and what is known of it."""
+
+    id: str
+    path: Path
+    bone_age_months: float
+    sex: Sex
+
+
+def read_split(
+    folder: Path, split: Split, *, skip_unreadable: bool = False
+) -> tuple[tuple[LabelledFilm, ...], tuple[str, ...]]:
+    """The films of one split of a data folder, in the order of their labels.
+
+    The folder holds `boneage-<split>-dataset.csv` and `boneage-<split>-dataset/`, the films in it or one
+    folder deeper, as the download unpacks.
+
+    Args:
+        folder: the data folder.
+        split: 'training' or 'test'.
+        skip_unreadable: go on without the films that are missing.
+
+    Returns:
+        The films, and a sentence for each label that was skipped because its film is missing.
+
+    Raises:
+        UnusableData: the folder has no such split, or films are missing; all of them are named.
+        WrongUse: the labels cannot be read.
+    """
+    name = f"boneage-{split}-dataset"
+    films = folder / name
+    labels = next((file for file in (folder / f"{name}.csv", films / f"{name}.csv") if file.is_file()), None)
+    if labels is None or not films.is_dir():
+        missing = f"{name}.csv" if labels is None else f"the folder {name}"
+        raise UnusableData(
+            f"there is no {missing}",
+            remedy=f"Name the folder that holds {name}.csv and {name}/ with the films",
+            subject=str(folder),
+        )
+    return read_films(films, labels, skip_unreadable=skip_unreadable)
+
+
+def read_films(
+    films: Path, labels: Path, *, skip_unreadable: bool = False
+) -> tuple[tuple[LabelledFilm, ...], tuple[str, ...]]:
+    """As `read_split`, for any folder of films called after their ids and any labels file."""
+    paths = _paths_by_id(films)
+    found: list[LabelledFilm] = []
+    missing: list[str] = []
+    for label in read_labels(labels):
+        path = paths.get(label.id)
+        if path is None:
+            missing.append(label.id)
+        else:
+            found.append(LabelledFilm(label.id, path, label.bone_age_months, label.sex))
+    if not found:
+        raise UnusableData(
+            f"none of the {len(missing)} films that {labels.name} names is there",
+            remedy="Put them there, each called after its id, such as 1377.png",
+            subject=str(films),
+        )
+    if missing and not skip_unreadable:
+        raise UnusableData(
+            f"{len(missing)} of the {len(missing) + len(found)} films are missing: {', '.join(missing)}",
+            remedy="Put them there, or go on without them with --skip-unreadable",
+            subject=str(films),
+        )
+    return tuple(found), tuple(f"{films / name}: there is no such film" for name in missing)
+
+
+def _paths_by_id(films: Path) -> dict[str, Path]:
+    """Pictures in a folder, and in the folders directly in it, by their names without suffix; the first wins."""
+    paths: dict[str, Path] = {}
+    inner: list[Path] = []
+    for entry in sorted(films.iterdir()):
+        if entry.suffix.lower() in FILM_SUFFIXES:
+            paths.setdefault(entry.stem, entry)
+        elif not entry.name.startswith(".") and entry.is_dir():
+            inner.append(entry)
+    for folder in inner:
+        for entry in sorted(folder.iterdir()):
+            if entry.suffix.lower() in FILM_SUFFIXES:
+                paths.setdefault(entry.stem, entry)
+    return paths

@@ -1,0 +1,195 @@
+"""The bytes of a picture become a radiograph: grey in [0, 1], upright, bone bright, borders left out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from bonexage.assessment import Caution
+from bonexage.errors import UnreadableFile
+from bonexage.radiograph import Provenance, Radiograph
+from bonexage.reading.framing import is_inverted, without_borders
+
+MAX_PIXELS: Final = 100_000_000
+FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+INVERTED: Final = Caution(
+    "inverted", "The film is inverted (dark bone on white); it was turned round before it was read"
+)
+
+_ORIENTATION_TAG: Final = 274
+_WHITE_IS_ZERO_TAG: Final = 262
+_CONVERT: Final = "Save it anew as an 8- or 16-bit grey PNG and give that file"
+_opening = threading.Lock()
+
+
+def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiograph:
+    """Decode the bytes of a PNG, JPEG, TIFF, BMP or WebP file.
+
+    1, 8, 16 and 32 bit, float, palette, colour, CMYK and transparency are read. 8-bit grey is value / 255,
+    exactly; what is deeper is scaled by the bits it uses (see `unit_range`). What is transparent is
+    background, so black. EXIF rotation is obeyed, an inverted film is turned round with the caution
+    `inverted`, borders are left out.
+
+    Args:
+        data: the whole file.
+        name: what the file is called in errors and in the provenance.
+        page: the page of a file with several pages, counted from 1.
+
+    Raises:
+        UnreadableFile: no radiograph can be read from the bytes; says why and what to do.
+    """
+    if not data:
+        raise UnreadableFile("the file is empty", remedy="Export or copy it again", subject=name)
+    try:
+        with _noting_warnings() as noted:
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+            _choose_page(picture, name, page)
+            orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        _refuse_bomb(picture, name)
+        kind = "jpeg" if picture.format == "MPO" else str(picture.format).lower()
+        picture.load()
+        grey = _upright(_grey(picture), 1 if kind == "tiff" else orientation)
+    except UnreadableFile:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableFile(
+            "this is not a PNG, JPEG, TIFF, BMP or WebP picture", remedy=_CONVERT, subject=name
+        ) from None
+    except Image.DecompressionBombError:
+        raise _bomb(name) from None
+    except MemoryError:
+        raise UnreadableFile(
+            "the picture does not fit into memory", remedy="Give a smaller copy of it", subject=name
+        ) from None
+    except Exception as error:  # Pillow's readers raise nearly everything on damaged files
+        raise UnreadableFile(
+            f"the picture is damaged or cut short ({_one_line(error)})",
+            remedy="Export or copy it again",
+            subject=name,
+        ) from None
+
+    cautions = [Caution("damaged-header", f"The file's header is damaged in part: {text}") for text in noted]
+    film = without_borders(grey)
+    if is_inverted(film):
+        film = without_borders(np.float32(1) - film)
+        cautions.append(INVERTED)
+    height, width = grey.shape if orientation < 5 else grey.shape[::-1]
+    return Radiograph(
+        pixels=np.ascontiguousarray(film),
+        provenance=Provenance(name, hashlib.sha256(data).hexdigest(), (height, width), kind),
+        cautions=tuple(cautions),
+    )
+
+
+def unit_range(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Bring the values of a 16-bit, 32-bit or float picture to [0, 1]: float32 of the same shape.
+
+    Floats that lie in [0, 1] stay as they are. Otherwise the values are divided by the largest number of
+    as many bits as the picture uses, at least 8: 4095 for a 12-bit film in a 16-bit file, 255 for 8 bits.
+    A picture that uses only the upper half of its values, or goes below 0, is first moved down to 0.
+    What it uses is taken between the 0.1 and 99.9 percentiles, so that a few dead pixels do not matter.
+
+    Raises:
+        ValueError: no value is finite.
+    """
+    is_float = np.issubdtype(values.dtype, np.floating)
+    sample = values.ravel()[:: max(1, values.size // 1_000_000)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        raise ValueError("no pixel has a value")
+    if is_float and sample.min() >= 0 and sample.max() <= 1:
+        low, span = 0.0, 1.0
+    else:
+        bottom, top = np.percentile(sample, (0.1, 99.9))
+        low = 0.0 if 0 <= bottom <= top / 2 else float(bottom)
+        bits = max(1 if is_float else 8, int(np.ceil(np.log2(max(float(top) - low, 1.0) + 1))))
+        span = 2.0**bits - 1
+    scaled = (values.astype(np.float64 if values.dtype == np.int32 else np.float32) - low) / span
+    return np.clip(np.nan_to_num(scaled, nan=0.0), 0.0, 1.0).astype(np.float32)
+
+
+def _grey(picture: Image.Image) -> NDArray[np.float32]:
+    """The decoded picture as grey in [0, 1], as stored."""
+    if picture.mode.startswith(("I", "F")):
+        grey = unit_range(np.asarray(picture))
+        white_is_zero = getattr(picture, "tag_v2", {}).get(_WHITE_IS_ZERO_TAG) == 0
+        return np.float32(1) - grey if white_is_zero else grey
+    if picture.has_transparency_data:
+        layered = picture.convert("RGBA")
+        black = Image.new("RGBA", layered.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, layered)
+    if picture.mode not in ("1", "L", "RGB"):
+        picture = picture.convert("RGB")
+    return np.asarray(picture.convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def _upright(grey: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """Turn and mirror as the EXIF orientation (1 to 8) asks; any other number asks for nothing."""
+    if orientation in (5, 6, 7, 8):
+        grey = grey.T
+    if orientation in (2, 3, 6, 7):
+        grey = grey[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        grey = grey[::-1]
+    return grey
+
+
+def _choose_page(picture: Image.Image, name: str, page: int | None) -> None:
+    pages = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    if page is None and pages > 1:
+        raise UnreadableFile(
+            f"the file holds {pages} pages and none was named",
+            remedy=f"Name the page that shows the hand, 1 to {pages}, or give it as a file of its own",
+            subject=name,
+        )
+    if page is not None and not 1 <= page <= pages:
+        raise UnreadableFile(
+            f"there is no page {page}", remedy=f"Name a page from 1 to {pages}", subject=name
+        )
+    if page is not None and pages > 1:
+        picture.seek(page - 1)
+
+
+def _refuse_bomb(picture: Image.Image, name: str) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise _bomb(name)
+
+
+def _bomb(name: str) -> UnreadableFile:
+    return UnreadableFile(
+        f"the picture has more than {MAX_PIXELS // 1_000_000} million pixels",
+        remedy="Give a smaller copy of it",
+        subject=name,
+    )
+
+
+@contextmanager
+def _noting_warnings() -> Iterator[list[str]]:
+    """Collect what Pillow warns of meanwhile; what others warn of goes its usual way.
+
+    One at a time, because Python's warning filters belong to the whole process; only headers are read inside.
+    """
+    noted: list[str] = []
+    with _opening:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield noted
+        for warning in caught:
+            if Path(warning.filename).parent.name != "PIL":
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+            elif not issubclass(warning.category, Image.DecompressionBombWarning):
+                noted.append(_one_line(warning.message))
+
+
+def _one_line(thing: object) -> str:
+    return " ".join(str(thing).split())[:200] or type(thing).__name__
