@@ -1,0 +1,79 @@
+# Two commands: `make demo` shows it, `make test` checks it. `make help` lists the rest.
+
+PYTHON ?= python3
+FILMS ?=
+WORKERS ?= auto
+
+VENV := .venv
+DEMO_VENV := .venv-demo
+WHEEL_VENV := .venv-wheel
+LOCK_VENV := .venv-lock
+UV_VERSION := 0.13.9
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+  --custom-compile-command 'make lock'
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test environment lint tests wheel lock evaluate bench clean
+
+# $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
+define environment
+@if [ ! -x $(1)/bin/python ] || ! { pwd; cat $(2); } | cmp -s - $(1)/made-from.txt; then \
+  set -e; echo "Making $(1) from $(2)"; rm -rf $(1); \
+  $(PYTHON) -c 'import sys; sys.exit("bonexage needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'; \
+  $(PYTHON) -m venv $(1); \
+  $(1)/bin/python -m pip install --quiet --require-hashes -r $(2); \
+  { pwd; cat $(2); } > $(1)/made-from.txt; \
+fi
+endef
+
+# $(call editable,FOLDER): this package in that environment, from here; needs no network.
+define editable
+@if ! cmp -s pyproject.toml $(1)/installed-by.toml; then \
+  set -e; $(1)/bin/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .; \
+  cp pyproject.toml $(1)/installed-by.toml; \
+fi
+endef
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Read the carried atlas plates, or your own films with FILMS=folder
+	$(call environment,$(DEMO_VENV),requirements/predict.txt)
+	$(call editable,$(DEMO_VENV))
+	$(DEMO_VENV)/bin/bonexage demo $(if $(FILMS),"$(FILMS)")
+
+test: lint wheel tests ## Linters, types, walls, the wheel and all tests
+
+environment: ## The environment with everything, from the lock
+	$(call environment,$(VENV),requirements/all.txt)
+	$(call editable,$(VENV))
+
+lint: environment ## Linters, types, walls and dependencies
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/deptry src
+
+tests: environment ## All tests, with branch coverage
+	OMP_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 \
+	  $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --cov
+
+wheel: environment ## Wheel and sdist, and the wheel's command tried in a bare environment
+	rm -rf dist
+	$(VENV)/bin/python -m build --no-isolation --outdir dist
+	$(call environment,$(WHEEL_VENV),requirements/predict.txt)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --no-deps --no-index --force-reinstall dist/*.whl
+	$(PYTHON) tests/house/smoke_wheel.py $(WHEEL_VENV)
+
+lock: ## Resolve the two locks again; UPGRADE=--upgrade takes the newest releases
+	@test -x $(LOCK_VENV)/bin/uv || { $(PYTHON) -m venv $(LOCK_VENV) && \
+	  $(LOCK_VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION); }
+	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/all.txt
+	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/predict.txt
+
+clean: ## Remove what was made, environments included
+	rm -rf $(VENV) $(DEMO_VENV) $(WHEEL_VENV) $(LOCK_VENV) dist demo .coverage .mypy_cache .pytest_cache .ruff_cache
