@@ -1,0 +1,113 @@
+"""What is said of one radiograph: a bone age with its interval and cautions, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bonexage.errors import BonexageError, RefusedRadiograph
+from bonexage.subject import Subject
+
+MAX_BONE_AGE_MONTHS: Final = 240.0
+DISCLAIMER: Final = "For research, not for diagnosis."
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A reason to look twice: a short code for programs, a sentence for people."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval in months, with the share of children it is built to cover (0 to 1)."""
+
+    low_months: float
+    high_months: float
+    coverage: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_months <= self.high_months <= MAX_BONE_AGE_MONTHS:
+            raise ValueError(f"not an interval within 0 to {MAX_BONE_AGE_MONTHS:g} months: {self}")
+        if not 0 < self.coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1: {self.coverage}")
+
+
+@dataclass(frozen=True)
+class StandardDeviationScore:
+    """(bone age - chronological age) / SD of the norm, and the norm's name."""
+
+    value: float
+    norm: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The network's answer for one sex, in months, before anything is rounded."""
+
+    sex: str
+    bone_age_months: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One radiograph assessed.
+
+    Attributes:
+        file: the path or name as given.
+        subject: sex and chronological age as used.
+        bone_age_months: in [0, 240].
+        interval: None where the bundle carries no calibration.
+        model: name and hash of the bundle, `name@hash`.
+        cautions: each a code and a sentence.
+        sds: None without a chronological age or outside the norm's table.
+        readings: one for each sex assessed; two where the sex is unknown.
+    """
+
+    file: str
+    subject: Subject
+    bone_age_months: float
+    interval: Interval | None
+    model: str
+    cautions: tuple[Caution, ...] = ()
+    sds: StandardDeviationScore | None = None
+    readings: tuple[Reading, ...] = ()
+
+    @property
+    def age_in_words(self) -> str:
+        """The bone age as people read it, such as '10 years 6 months (126.5 months)'."""
+        return months_in_words(self.bone_age_months)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.age_in_words}"
+
+
+def months_in_words(months: float) -> str:
+    """'10 years 6 months (126.5 months)', rounded to whole months first so that they never reach 12."""
+    years, rest = divmod(round(months), 12)
+    return f"{years} years {rest} months ({months:.1f} months)"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input for which there is no bone age.
+
+    Attributes:
+        file: the path or name as given.
+        subject: sex and chronological age as known.
+        error: why, and what to do.
+        model: name and hash of the bundle that would have assessed it.
+    """
+
+    file: str
+    subject: Subject
+    error: BonexageError
+    model: str
+
+    @property
+    def status(self) -> Literal["refused", "unreadable"]:
+        """'refused' for a readable picture that must not be assessed, 'unreadable' otherwise."""
+        return "refused" if isinstance(self.error, RefusedRadiograph) else "unreadable"

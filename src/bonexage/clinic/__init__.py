@@ -1,0 +1,1 @@
+"""Norms that turn a bone age into what a clinician compares, each with its source."""

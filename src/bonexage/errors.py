@@ -1,0 +1,68 @@
+"""The errors a person can act on: each says what is wrong, with which file, and what to do."""
+
+from __future__ import annotations
+
+
+class BonexageError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Attributes:
+        exit_code: what the command line exits with (2 wrong use, 3 unusable input).
+        problem: what is wrong, one sentence without a full stop.
+        remedy: what to do about it, one sentence without a full stop.
+        subject: the file, folder or option it is about, or None.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, remedy: str, subject: str | None = None) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.subject = subject
+        super().__init__(problem, remedy, subject)
+
+    def __str__(self) -> str:
+        place = f"{self.subject}: " if self.subject else ""
+        return f"{place}{self.problem}. {self.remedy}."
+
+
+class WrongUse(BonexageError):
+    """An option, argument, recipe or labels file that cannot be obeyed."""
+
+
+class MissingExtra(BonexageError):
+    """A feature whose optional packages are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed",
+            remedy=f"Install them with: pip install 'bonexage[{extra}]'",
+        )
+
+
+class BundleError(BonexageError):
+    """A model bundle that is missing, damaged, or of a schema this version does not read."""
+
+
+class UnreadableFile(BonexageError):
+    """A file from which no radiograph can be read."""
+
+    exit_code = 3
+
+
+class UnusableData(BonexageError):
+    """A data folder from which training or evaluation cannot start."""
+
+    exit_code = 3
+
+
+class RefusedRadiograph(BonexageError):
+    """A readable picture for which a bone age must not be given."""
+
+    exit_code = 3
+
+
+class TrainingStopped(BonexageError):
+    """A training run that stopped itself; what it had reached is kept on disk."""
+
+    exit_code = 3

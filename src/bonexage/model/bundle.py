@@ -1,0 +1,418 @@
+"""The bundle: one folder or zip with all that is needed to assess, checked part by part, never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal
+
+from bonexage import __version__
+from bonexage.errors import BundleError, WrongUse
+from bonexage.model.calibration import Calibration, calibration_from_json
+from bonexage.model.preprocess import Preprocessing
+
+SCHEMA: Final = 1
+DESCRIPTION_PART: Final = "bundle.json"
+NETWORK_PART: Final = "model.onnx"
+CARD_PART: Final = "CARD.md"
+WEIGHTS_PART: Final = "weights.safetensors"
+
+_MIB: Final = 1 << 20
+_LARGEST_BYTES: Final = {
+    DESCRIPTION_PART: 32 * _MIB,
+    NETWORK_PART: 1024 * _MIB,
+    CARD_PART: 4 * _MIB,
+    WEIGHTS_PART: 1024 * _MIB,
+}
+_MOST_MEMBERS: Final = 64
+_NEEDED: Final = (NETWORK_PART, CARD_PART)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_CHECKPOINT_SUFFIXES: Final = {".pth", ".pt", ".ckpt", ".bin", ".pkl"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a bundle says of its model, stored as `bundle.json`.
+
+    Attributes:
+        name: letters, digits, dots, dashes and underscores.
+        created: ISO date.
+        preprocessing: how a radiograph is brought to the network's input.
+        backbone: the network's trunk, by name.
+        started_from: what the backbone's weights were before training.
+        recipe: the training recipe as used.
+        data: what it was trained on: `folders` (a list of name, films, fingerprint) and `ages_months`
+            [least, most].
+        figures: figures with their intervals, as evaluation writes them.
+        calibration: residuals for intervals, or None.
+        onnx_difference_months: largest difference seen between the graph and the network it came from,
+            or None.
+        max_months: what the network's 0 to 1 is multiplied with.
+        outputs: what the graph gives.
+        schema: of this description.
+        version: of bonexage that wrote it.
+        sha256: hex hash of each other part, by its file name.
+    """
+
+    name: str
+    created: str
+    preprocessing: Preprocessing
+    backbone: str
+    started_from: str
+    recipe: Mapping[str, Any]
+    data: Mapping[str, Any]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    onnx_difference_months: float | None = None
+    max_months: float = 240.0
+    outputs: tuple[str, ...] = ("months", "embedding", "activation_map")
+    schema: int = SCHEMA
+    version: str = __version__
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"a model's name is letters, digits, '.', '-' and '_', not {self.name!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model with its description; every part is as its hash says.
+
+    Attributes:
+        description: what the bundle says of its model.
+        onnx: the serialised network.
+        card: the model card, Markdown.
+        weights: safetensors, or None.
+        hash: sha256 of the bytes of `bundle.json`, 64 hex digits; it covers all parts, whose hashes stand
+            in it.
+    """
+
+    description: Description
+    onnx: bytes = field(repr=False)
+    card: str = field(repr=False)
+    weights: bytes | None = field(repr=False)
+    hash: str
+
+    @property
+    def model(self) -> str:
+        """The model as assessments name it: `name@` and 12 hex digits of the hash."""
+        return f"{self.description.name}@{self.hash[:12]}"
+
+
+def load_bundle(path: str | Path | None = None) -> Bundle:
+    """Load a bundle, a folder or a zip, and check the hash of each part.
+
+    A zip is read in memory; nothing is unpacked or unpickled.
+
+    Args:
+        path: where it lies; None for the one this package carries.
+
+    Raises:
+        BundleError: there is none, a part is missing, damaged or too large, or the schema is newer.
+    """
+    if path is None:
+        return _load_carried()
+    path = Path(path)
+    if path.is_dir():
+        return _assemble(lambda part: _read_from_folder(path, part), str(path))
+    if not path.is_file():
+        raise BundleError(
+            "there is no such bundle",
+            remedy="Give a bundle's folder or zip, or leave --model out for the carried model",
+            subject=str(path),
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, str(path))
+            return _assemble(lambda part: _read_from_zip(archive, members, part, str(path)), str(path))
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+        if path.suffix.lower() in _CHECKPOINT_SUFFIXES:
+            raise _is_checkpoint(str(path)) from None
+        raise BundleError(
+            f"this is no bundle ({error})", remedy="Give a bundle's folder or zip", subject=str(path)
+        ) from None
+
+
+def write_bundle(
+    out: str | Path, description: Description, *, onnx: bytes, card: str, weights: bytes | None = None
+) -> Bundle:
+    """Write a bundle, as a zip where `out` ends in `.zip` and as a folder otherwise.
+
+    The hashes, the schema and the version in `description` are filled in. The bundle appears whole or not at
+    all; an older bundle of that name is replaced.
+
+    Raises:
+        WrongUse: `out` is there and is something else than a bundle.
+    """
+    out = Path(out)
+    parts = {NETWORK_PART: onnx, CARD_PART: card.encode()}
+    if weights is not None:
+        parts[WEIGHTS_PART] = weights
+    hashes = {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}
+    description = replace(description, schema=SCHEMA, version=__version__, sha256=hashes)
+    parts = {DESCRIPTION_PART: _to_json(description), **parts}
+    _refuse_to_replace(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    (_write_zip if out.suffix.lower() == ".zip" else _write_folder)(out, parts)
+    return Bundle(description, onnx, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest())
+
+
+# reading
+
+
+def _load_carried() -> Bundle:
+    carried = Path(__file__).parent / "carried"
+    if not (carried / DESCRIPTION_PART).is_file():
+        raise BundleError(
+            "this installation carries no model", remedy="Give one with --model, or install bonexage again"
+        )
+    return load_bundle(carried)
+
+
+def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
+    stored = read(DESCRIPTION_PART)
+    if stored is None:
+        raise BundleError(
+            f"there is no {DESCRIPTION_PART} in it", remedy="Give a whole bundle", subject=place
+        )
+    description = _from_json(stored, place)
+    parts: dict[str, bytes | None] = {}
+    for part in (NETWORK_PART, CARD_PART, WEIGHTS_PART):
+        content = read(part)
+        expected = description.sha256.get(part)
+        found = None if content is None else hashlib.sha256(content).hexdigest()
+        if found != expected:
+            state = "is missing" if found is None else "does not have the hash that the description gives"
+            raise BundleError(f"its {part} {state}", remedy="Fetch or export the bundle again", subject=place)
+        parts[part] = content
+    try:
+        card = (parts[CARD_PART] or b"").decode()
+    except UnicodeDecodeError:
+        raise _bad_description(place, f"{CARD_PART} is not UTF-8") from None
+    return Bundle(
+        description, parts[NETWORK_PART] or b"", card, parts[WEIGHTS_PART], hashlib.sha256(stored).hexdigest()
+    )
+
+
+def _read_from_folder(folder: Path, part: str) -> bytes | None:
+    file = folder / part
+    if not file.is_file():
+        return None
+    try:
+        if file.stat().st_size > _LARGEST_BYTES[part]:
+            raise _too_large(part, str(folder))
+        return file.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"its {part} cannot be read ({error.strerror})",
+            remedy="Check its permissions",
+            subject=str(folder),
+        ) from None
+
+
+def _members(archive: zipfile.ZipFile, place: str) -> dict[str, zipfile.ZipInfo]:
+    """The parts in a zip by name, whether they lie at its top or in one folder."""
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    names = [info.filename for info in infos]
+    if any(name.endswith("/data.pkl") for name in names):
+        raise _is_checkpoint(place)
+    climbs = any(
+        name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts
+        for name in names
+    )
+    if climbs or len(set(names)) != len(names) or len(names) > _MOST_MEMBERS:
+        raise BundleError(
+            "the zip holds names that no bundle has",
+            remedy="Do not use it; fetch the bundle again from where you trust it",
+            subject=place,
+        )
+    roots = [PurePosixPath(name).parent for name in names if PurePosixPath(name).name == DESCRIPTION_PART]
+    if len(roots) != 1:
+        raise BundleError(
+            f"there is no one {DESCRIPTION_PART} in it", remedy="Give a bundle's folder or zip", subject=place
+        )
+    return {
+        PurePosixPath(info.filename).name: info
+        for info in infos
+        if PurePosixPath(info.filename).parent == roots[0]
+    }
+
+
+def _read_from_zip(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], part: str, place: str
+) -> bytes | None:
+    info = members.get(part)
+    if info is None:
+        return None
+    if info.file_size > _LARGEST_BYTES[part]:
+        raise _too_large(part, place)
+    with archive.open(info) as stream:
+        content = stream.read(_LARGEST_BYTES[part] + 1)
+    if len(content) > _LARGEST_BYTES[part]:
+        raise _too_large(part, place)
+    return content
+
+
+def _too_large(part: str, place: str) -> BundleError:
+    return BundleError(
+        f"its {part} is larger than {_LARGEST_BYTES[part] // _MIB} MiB",
+        remedy="Do not use it; no bundle is that large",
+        subject=place,
+    )
+
+
+def _is_checkpoint(place: str) -> BundleError:
+    return BundleError(
+        "this is a PyTorch checkpoint, not a bundle",
+        remedy=f"Make a bundle of it with: bonexage import {place} --out BUNDLE",
+        subject=place,
+    )
+
+
+# the description
+
+
+def _bad_description(place: str, why: str) -> BundleError:
+    return BundleError(
+        f"its description cannot be read: {why}", remedy="Fetch or export the bundle again", subject=place
+    )
+
+
+def _to_json(description: Description) -> bytes:
+    stored = {
+        **{each.name: getattr(description, each.name) for each in fields(description)},
+        "preprocessing": asdict(description.preprocessing),
+        "calibration": description.calibration.to_json() if description.calibration else None,
+    }
+    first = ("schema", "version", "name", "created")
+    ordered = {**{key: stored[key] for key in first}, **stored}
+    return (json.dumps(ordered, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _from_json(stored: bytes, place: str) -> Description:
+    try:
+        read = json.loads(stored)
+    except (ValueError, RecursionError) as error:
+        raise _bad_description(place, f"it is not JSON ({error})") from None
+    if not isinstance(read, dict) or not _is(read.get("schema"), "int"):
+        raise _bad_description(place, "it names no schema")
+    if read["schema"] > SCHEMA:
+        raise BundleError(
+            f"its schema {read['schema']} is newer than this version of bonexage reads ({SCHEMA})",
+            remedy=f"Install bonexage {read.get('version', 'of a later version')} or later, which reads it",
+            subject=place,
+        )
+    known = {each.name for each in fields(Description)}
+    if missing := sorted(known - read.keys()):
+        raise _bad_description(place, f"it lacks {', '.join(missing)}")
+    if unknown := sorted(read.keys() - known):
+        raise _bad_description(place, f"it has unknown keys {', '.join(unknown)}")
+    for key, kind in _KINDS.items():
+        if not _is(read[key], kind):
+            raise _bad_description(place, f"{key} is not of the kind it should be")
+    if unknown := sorted(read["sha256"].keys() - {NETWORK_PART, CARD_PART, WEIGHTS_PART}):
+        raise _bad_description(place, f"it lists unknown parts {', '.join(unknown)}")
+    if missing := [part for part in _NEEDED if part not in read["sha256"]]:
+        raise _bad_description(place, f"it lists no {' and no '.join(missing)}")
+    calibration = read["calibration"]
+    try:
+        return Description(
+            **{
+                **read,
+                "preprocessing": Preprocessing(**read["preprocessing"]),
+                "calibration": None if calibration is None else calibration_from_json(calibration),
+                "outputs": tuple(read["outputs"]),
+            }
+        )
+    except (ValueError, TypeError) as error:
+        raise _bad_description(place, str(error)) from None
+
+
+_Kind = Literal[
+    "int", "number", "number or null", "text", "object", "object or null", "texts", "texts by name"
+]
+_KINDS: Final[dict[str, _Kind]] = {
+    "name": "text",
+    "created": "text",
+    "preprocessing": "object",
+    "backbone": "text",
+    "started_from": "text",
+    "recipe": "object",
+    "data": "object",
+    "figures": "object",
+    "calibration": "object or null",
+    "onnx_difference_months": "number or null",
+    "max_months": "number",
+    "outputs": "texts",
+    "version": "text",
+    "sha256": "texts by name",
+}
+
+
+def _is(value: object, kind: _Kind) -> bool:
+    if kind.endswith(" or null"):
+        return value is None or _is(value, "object" if kind.startswith("object") else "number")
+    if kind == "texts":
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if kind == "texts by name":
+        return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    wanted: dict[str, Any] = {"int": int, "number": (int, float), "text": str, "object": dict}
+    return isinstance(value, wanted[kind]) and not isinstance(value, bool)
+
+
+# writing
+
+
+def _refuse_to_replace(out: Path) -> None:
+    known = set(_LARGEST_BYTES)
+    if out.suffix.lower() == ".zip":
+        fine = not out.is_dir()
+    else:
+        fine = not out.exists() or (out.is_dir() and {each.name for each in out.iterdir()} <= known)
+    if not fine:
+        raise WrongUse(
+            "this is there already and is no bundle",
+            remedy="Name another place, or remove it first",
+            subject=str(out),
+        )
+
+
+def _write_zip(out: Path, parts: Mapping[str, bytes]) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+            for part, content in parts.items():
+                info = zipfile.ZipInfo(part, date_time=(1980, 1, 1, 0, 0, 0))
+                info.external_attr = 0o644 << 16
+                archive.writestr(info, content)
+        temporary.chmod(0o644)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_folder(out: Path, parts: Mapping[str, bytes]) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    older = temporary / "older"
+    try:
+        newer = temporary / "newer"
+        newer.mkdir()
+        for part, content in parts.items():
+            (newer / part).write_bytes(content)
+        if out.exists():
+            out.rename(older)
+        newer.rename(out)
+    finally:
+        if older.exists() and not out.exists():
+            older.rename(out)
+        shutil.rmtree(temporary, ignore_errors=True)

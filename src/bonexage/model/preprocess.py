@@ -1,0 +1,81 @@
+"""A radiograph becomes the array a network reads: one function, in training and in use alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Geometry = Literal["keep-aspect", "squash"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a radiograph is brought to the network's input, as a bundle describes it.
+
+    Attributes:
+        geometry: 'keep-aspect' fits the film into the input and leaves black margins;
+            'squash' fills the input and loses the aspect ratio, as first published.
+        height: rows of the input in pixels.
+        width: columns of the input in pixels.
+        mean: subtracted from the pixels in [0, 1].
+        std: divides what remains.
+    """
+
+    geometry: Geometry = "keep-aspect"
+    height: int = 512
+    width: int = 512
+    mean: float = 0.5
+    std: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.geometry not in ("keep-aspect", "squash"):
+            raise ValueError(f"no such geometry: {self.geometry!r}")
+        if self.height < 32 or self.width < 32:
+            raise ValueError(f"an input of {self.height} x {self.width} pixels is too small")
+        if self.std <= 0:
+            raise ValueError(f"std must be positive: {self.std}")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where in the input a film lies, in input pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def placement(film_size: tuple[int, int], how: Preprocessing) -> Placement:
+    """Where a film of `film_size` (height, width) comes to lie in the input."""
+    if how.geometry == "squash":
+        return Placement(0, 0, how.height, how.width)
+    film_height, film_width = film_size
+    scale = min(how.height / film_height, how.width / film_width)
+    height = min(how.height, max(1, round(film_height * scale)))
+    width = min(how.width, max(1, round(film_width * scale)))
+    return Placement((how.height - height) // 2, (how.width - width) // 2, height, width)
+
+
+def place(pixels: NDArray[np.float32], how: Preprocessing) -> NDArray[np.uint8]:
+    """Fit `[height, width]` pixels in [0, 1] into the input: uint8 `[how.height, how.width]`.
+
+    Scaling is bilinear with a support that grows when shrinking (antialiased); margins are black.
+    """
+    spot = placement((pixels.shape[0], pixels.shape[1]), how)
+    film = Image.fromarray(np.ascontiguousarray(pixels))
+    scaled = film.resize((spot.width, spot.height), Image.Resampling.BILINEAR)
+    grey = np.rint(np.clip(np.asarray(scaled), 0.0, 1.0) * 255.0).astype(np.uint8)
+    canvas = np.zeros((how.height, how.width), dtype=np.uint8)
+    canvas[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width] = grey
+    return canvas
+
+
+def normalise(placed: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
+    """Turn placed films uint8 `[n, height, width]` into the network's input float32 `[n, 1, height, width]`."""
+    scaled = placed[:, np.newaxis].astype(np.float32) * np.float32(1 / 255)
+    return (scaled - np.float32(how.mean)) / np.float32(how.std)

@@ -1,0 +1,112 @@
+"""ONNX Runtime runs a bundle's network on the CPU."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonexage.errors import BundleError
+
+_INPUT_RANK = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What the network says of `n` films.
+
+    Attributes:
+        months: float32 `[n]`, not clipped.
+        embedding: float32 `[n, channels]`, or None where the graph gives none.
+        activation_map: float32 `[n, rows, columns]`, or None where the graph gives none.
+    """
+
+    months: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
+    activation_map: NDArray[np.float32] | None
+
+
+class Runtime:
+    """A network ready to run; `run` may be called from several threads at once."""
+
+    def __init__(self, onnx: bytes, *, threads: int | None = None) -> None:
+        """Load a graph with inputs `radiograph` and `male` and the output `months`.
+
+        Args:
+            onnx: the serialised graph.
+            threads: CPU threads; None for all this process may use.
+
+        Raises:
+            BundleError: ONNX Runtime cannot load it, or its inputs and outputs are others.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                onnx, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+            raise BundleError(
+                f"ONNX Runtime cannot load the network ({_first_line(error)})",
+                remedy="Export the model again, or update onnxruntime",
+            ) from error
+        inputs = {each.name: each.shape for each in self._session.get_inputs()}
+        self._outputs = [each.name for each in self._session.get_outputs()]
+        if set(inputs) != {"radiograph", "male"} or "months" not in self._outputs:
+            raise BundleError(
+                f"the network takes {sorted(inputs)} and gives {sorted(self._outputs)}, "
+                "not 'radiograph' and 'male' for 'months'",
+                remedy="Export the model again with this version",
+            )
+        self._shape = inputs["radiograph"]
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels that the graph insists on, or None where it takes any."""
+        if len(self._shape) != _INPUT_RANK:
+            return None
+        height, width = self._shape[2:]
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+    def run(self, pixels: NDArray[np.float32], male: NDArray[np.float32]) -> Outputs:
+        """Run the network.
+
+        Args:
+            pixels: normalised films, float32 `[n, 1, height, width]`.
+            male: float32 `[n, 1]`, 1 for a boy and 0 for a girl.
+
+        Raises:
+            BundleError: the network cannot run on input of this shape, or answers with what is no number.
+        """
+        try:
+            answers = self._session.run(self._outputs, {"radiograph": pixels, "male": male})
+        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+            raise BundleError(
+                f"the network cannot run on films of {pixels.shape[2]} x {pixels.shape[3]} pixels "
+                f"({_first_line(error)})",
+                remedy="Use the input size the model was made for",
+            ) from error
+        named = dict(zip(self._outputs, answers, strict=True))
+        months = np.asarray(named["months"], dtype=np.float32).reshape(len(pixels))
+        if not np.isfinite(months).all():
+            raise BundleError("the network answers with what is no number", remedy="Export the model again")
+        return Outputs(months, named.get("embedding"), named.get("activation_map"))
+
+
+def usable_cores() -> int:
+    """How many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,51 @@
+"""A radiograph as every later step sees it: grey, upright in value, bone bright."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonexage.assessment import Caution
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a radiograph came from.
+
+    Attributes:
+        name: the path or name it was read under, as given.
+        sha256: hash of the file's bytes, 64 hex digits.
+        original_size: height and width in pixels as stored in the file.
+        kind: the file format, in lower case ('png', 'jpeg', 'tiff', 'dicom', ...).
+    """
+
+    name: str
+    sha256: str
+    original_size: tuple[int, int]
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Radiograph:
+    """One radiograph.
+
+    Attributes:
+        pixels: float32 `[height, width]` in [0, 1], bone bright, borders left out.
+        spacing_mm: size of a pixel (row, column) in millimetres, or None where unknown.
+        provenance: the file it came from.
+        cautions: what had to be mended or should be known, found while reading.
+    """
+
+    pixels: NDArray[np.float32]
+    provenance: Provenance
+    spacing_mm: tuple[float, float] | None = None
+    cautions: tuple[Caution, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype != np.float32 or self.pixels.size == 0:
+            raise ValueError("pixels must be a float32 array [height, width] that is not empty")
+        low, high = float(self.pixels.min()), float(self.pixels.max())
+        if not (0.0 <= low and high <= 1.0):
+            raise ValueError(f"pixels must lie in [0, 1], not [{low:g}, {high:g}]")

@@ -1,0 +1,241 @@
+"""A bundle is whole, unaltered and understood, or it is refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bonexage
+from bonexage.errors import BundleError, WrongUse
+from bonexage.model.bundle import Bundle, load_bundle
+from bonexage.model.preprocess import Preprocessing
+from models import small_bundle, small_description, small_network
+
+PARTS = ("bundle.json", "model.onnx", "CARD.md", "weights.safetensors")
+
+
+@pytest.fixture(params=["model", "model.zip"])
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Bundle]:
+    out = tmp_path / request.param
+    return out, small_bundle(out, weights=b"weights")
+
+
+def test_what_is_written_is_what_is_loaded(written: tuple[Path, Bundle]) -> None:
+    out, bundle = written
+    loaded = load_bundle(out)
+    assert loaded.description == bundle.description
+    assert (loaded.onnx, loaded.card, loaded.weights) == (bundle.onnx, bundle.card, bundle.weights)
+    assert loaded.hash == bundle.hash
+    assert loaded.description.version == bonexage.__version__
+
+
+def test_folder_and_zip_are_the_same_model(tmp_path: Path) -> None:
+    folder, zipped = small_bundle(tmp_path / "a"), small_bundle(tmp_path / "a.zip")
+    assert folder.model == zipped.model
+    assert folder.model == f"small@{folder.hash[:12]}"
+
+
+def test_a_zip_of_the_folder_is_read_too(tmp_path: Path) -> None:
+    bundle = small_bundle(tmp_path / "a")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in (tmp_path / "a").iterdir():
+            archive.write(file, f"a/{file.name}")
+    assert load_bundle(tmp_path / "b.zip").hash == bundle.hash
+
+
+def test_the_same_model_writes_the_same_zip(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a.zip")
+    small_bundle(tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+@given(
+    preprocessing=st.builds(
+        Preprocessing,
+        geometry=st.sampled_from(["keep-aspect", "squash"]),
+        height=st.integers(32, 2000),
+        width=st.integers(32, 2000),
+        mean=st.floats(-2, 2),
+        std=st.floats(0.01, 3),
+    ),
+    recipe=st.dictionaries(
+        st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False, width=32))
+    ),
+)
+def test_any_description_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, preprocessing: Preprocessing, recipe: dict[str, Any]
+) -> None:
+    finite = json.loads(json.dumps(recipe).replace("Infinity", "0"))
+    out = tmp_path_factory.mktemp("bundles") / "one"
+    bundle = small_bundle(out, onnx=b"x", preprocessing=preprocessing, recipe=finite, calibration=None)
+    assert load_bundle(out).description == bundle.description
+
+
+@pytest.mark.parametrize("part", PARTS[1:])
+def test_an_altered_part_is_refused(tmp_path: Path, part: str) -> None:
+    small_bundle(tmp_path / "a", weights=b"weights")
+    file = tmp_path / "a" / part
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(BundleError, match=f"{part} does not have the hash"):
+        load_bundle(tmp_path / "a")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_part_is_refused(tmp_path: Path, part: str) -> None:
+    small_bundle(tmp_path / "a", weights=b"weights")
+    (tmp_path / "a" / part).unlink()
+    with pytest.raises(BundleError, match=part):
+        load_bundle(tmp_path / "a")
+
+
+def test_a_part_that_the_description_does_not_list_is_refused(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a")
+    (tmp_path / "a" / "weights.safetensors").write_bytes(b"smuggled")
+    with pytest.raises(BundleError, match=r"weights\.safetensors"):
+        load_bundle(tmp_path / "a")
+
+
+def _edit(folder: Path, **changes: Any) -> None:
+    file = folder / "bundle.json"
+    stored = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({key: value for key, value in stored.items() if value != "gone"}))
+
+
+def test_a_newer_schema_is_refused_with_the_version_that_reads_it(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a")
+    _edit(tmp_path / "a", schema=99, version="7.1.0", a_key_of_the_future=1)
+    with pytest.raises(BundleError, match=r"schema 99 is newer.*bonexage 7\.1\.0"):
+        load_bundle(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"backbone": "gone"}, "lacks backbone"),
+        ({"colour": 1}, "unknown keys colour"),
+        ({"schema": "1"}, "no schema"),
+        ({"schema": True}, "no schema"),
+        ({"max_months": "240"}, "max_months"),
+        ({"outputs": "months"}, "outputs"),
+        ({"name": "../x"}, "name"),
+        (
+            {"preprocessing": {"geometry": "keep-aspect", "height": 64, "width": 64, "mean": 0, "std": 0}},
+            "std",
+        ),
+        ({"preprocessing": {"geometry": "keep-aspect", "size": 64}}, "size"),
+        ({"calibration": {"method": "hope"}}, "calibration"),
+        ({"calibration": {"method": "split-conformal", "cells": [{}]}}, "calibration"),
+        ({"calibration": {"method": "split-conformal", "cells": [7]}}, "calibration"),
+        ({"sha256": {"model.onnx": "0"}}, "CARD"),
+        ({"sha256": {"model.onnx": "0", "CARD.md": "0", "evil.pkl": "0"}}, r"evil\.pkl"),
+    ],
+)
+def test_a_description_that_is_not_understood_is_refused(
+    tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    small_bundle(tmp_path / "a")
+    _edit(tmp_path / "a", **changes)
+    with pytest.raises(BundleError, match=why):
+        load_bundle(tmp_path / "a")
+
+
+@pytest.mark.parametrize("stored", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 200_000, b"null"])
+def test_a_description_that_is_no_json_object_is_refused(tmp_path: Path, stored: bytes) -> None:
+    small_bundle(tmp_path / "a")
+    (tmp_path / "a" / "bundle.json").write_bytes(stored)
+    with pytest.raises(BundleError, match="description"):
+        load_bundle(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["../bundle.json", "/etc/bundle.json", "a\\..\\bundle.json", "C:bundle.json", "a/../../model.onnx"],
+)
+def test_a_zip_that_climbs_is_refused_and_writes_nothing(tmp_path: Path, evil: str) -> None:
+    small_bundle(tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
+        archive.writestr(evil, "x")
+    with pytest.raises(BundleError, match="names that no bundle has"):
+        load_bundle(tmp_path / "a.zip")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", b" " * (40 << 20))
+    assert (tmp_path / "a.zip").stat().st_size < 1 << 20
+    with pytest.raises(BundleError, match="larger than 32 MiB"):
+        load_bundle(tmp_path / "a.zip")
+
+
+def test_a_truncated_zip_is_refused(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a.zip")
+    whole = (tmp_path / "a.zip").read_bytes()
+    for length in range(0, len(whole), 997):
+        (tmp_path / "b.zip").write_bytes(whole[:length])
+        with pytest.raises(BundleError):
+            load_bundle(tmp_path / "b.zip")
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("a bundle was unpickled",))
+
+
+def test_nothing_is_ever_unpickled_and_a_checkpoint_is_told_to_be_imported(tmp_path: Path) -> None:
+    trap = pickle.dumps(_Trap())
+    (tmp_path / "old.pth").write_bytes(trap)
+    with zipfile.ZipFile(tmp_path / "new.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", trap)
+        archive.writestr("archive/version", "3")
+    for name in ("old.pth", "new.pth"):
+        with pytest.raises(BundleError, match=rf"bonexage import .*{name}"):
+            load_bundle(tmp_path / name)
+
+
+def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such bundle"):
+        load_bundle(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match=r"no bundle\.json"):
+        load_bundle(tmp_path)
+
+
+def test_an_older_bundle_is_replaced_whole(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a", weights=b"weights")
+    newer = small_bundle(tmp_path / "a", onnx=small_network(offset=50.0))
+    assert load_bundle(tmp_path / "a").hash == newer.hash
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mother.png").write_bytes(b"dear")
+    with pytest.raises(WrongUse, match="no bundle"):
+        small_bundle(tmp_path / "photos")
+    assert (tmp_path / "photos" / "mother.png").read_bytes() == b"dear"
+
+
+def test_a_failed_write_leaves_the_older_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = small_bundle(tmp_path / "a")
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        small_bundle(tmp_path / "a", onnx=b"other")
+    monkeypatch.undo()
+    assert load_bundle(tmp_path / "a").hash == older.hash
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_name_that_would_not_read_back_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="name"):
+        small_description(name="a@b")
