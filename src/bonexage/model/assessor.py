@@ -1,0 +1,328 @@
+"""The assessor: a radiograph and a subject become an assessment, one at a time or as a stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonexage.assessment import (
+    MAX_BONE_AGE_MONTHS,
+    Assessment,
+    Caution,
+    Failure,
+    Interval,
+    Reading,
+)
+from bonexage.clinic.growth import age_range_months, score
+from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
+from bonexage.model.bundle import Bundle
+from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.runtime import Runtime, usable_cores
+from bonexage.radiograph import Radiograph
+from bonexage.reading.files import read_radiograph
+from bonexage.subject import Sex, Subject
+
+DEFAULT_COVERAGE: Final = 0.9
+EDGE_MONTHS: Final = 12.0
+
+Outcome: TypeAlias = Assessment | Failure
+
+_SEX_UNKNOWN: Final = Caution(
+    "sex-unknown",
+    "The sex is not known: the film was assessed as a girl's and as a boy's; the bone age is the midpoint of "
+    "the two readings and the interval holds both of theirs.",
+)
+_NO_INTERVAL: Final = Caution("no-interval", "This model carries no calibration, so there is no interval.")
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedFilm:
+    """A film ready for the network.
+
+    Attributes:
+        file: the path or name as given.
+        pixels: uint8 `[height, width]` of the network's input.
+        cautions: what reading the film found.
+    """
+
+    file: str
+    pixels: NDArray[np.uint8]
+    cautions: tuple[Caution, ...]
+
+
+class Assessor:
+    """A model ready to assess radiographs; its methods may be called from several threads at once."""
+
+    def __init__(
+        self, bundle: Bundle, *, threads: int | None = None, size: tuple[int, int] | None = None
+    ) -> None:
+        """Load the bundle's network.
+
+        Args:
+            bundle: the model.
+            threads: CPU threads of the network; None for all this process may use.
+            size: height and width in pixels to read films at, not the bundle's. Obeyed where the model
+                squashes films and its network takes any size; `preprocessing` tells what is used.
+
+        Raises:
+            BundleError: the network cannot be loaded, or insists on another input size than the bundle names.
+            WrongUse: the size is too small.
+        """
+        self._bundle = bundle
+        self._runtime = Runtime(bundle.onnx, threads=threads)
+        self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model it assesses with."""
+        return self._bundle
+
+    @property
+    def model(self) -> str:
+        """The model's name and hash, `name@hash`."""
+        return self._bundle.model
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How films are brought to the network's input."""
+        return self._preprocessing
+
+    def assess(
+        self,
+        film: str | Path | Radiograph,
+        sex: Sex | str = Sex.UNKNOWN,
+        age_months: float | None = None,
+        *,
+        coverage: float = DEFAULT_COVERAGE,
+        page: int | None = None,
+    ) -> Assessment:
+        """Assess one radiograph of a left hand.
+
+        Args:
+            film: a file, or a radiograph already read.
+            sex: FEMALE, MALE or UNKNOWN (then it is assessed as both), or a text such as 'F'.
+            age_months: chronological age, 0 to 1440, for the standard deviation score.
+            coverage: share of children the interval is to hold, above 0 and below 1.
+            page: the page of a file with several pages, counted from 1.
+
+        Raises:
+            UnreadableFile: the file holds no radiograph that can be read.
+            WrongUse: sex, age or coverage is out of range.
+        """
+        subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
+        radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
+        return self.assess_placed([(self.place(radiograph), subject)], coverage=coverage)[0]
+
+    def place(self, radiograph: Radiograph) -> PlacedFilm:
+        """Bring a radiograph to the network's input."""
+        return PlacedFilm(
+            radiograph.provenance.name,
+            place(radiograph.pixels, self._preprocessing),
+            radiograph.cautions,
+        )
+
+    def assess_placed(
+        self, films: Sequence[tuple[PlacedFilm, Subject]], *, coverage: float = DEFAULT_COVERAGE
+    ) -> list[Assessment]:
+        """Assess several films that `place` made ready, in one run of the network.
+
+        Raises:
+            WrongUse: the coverage is out of range.
+        """
+        if not 0 < coverage < 1:
+            raise WrongUse(
+                f"an interval cannot cover a share of {coverage:g}",
+                remedy="Give a coverage above 0 and below 1, such as 0.9",
+            )
+        if not films:
+            return []
+        rows = [(at, sex) for at, (_, subject) in enumerate(films) for sex in _sexes(subject)]
+        pixels = np.stack([films[at][0].pixels for at, _ in rows])
+        male = np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32)
+        months = self._runtime.run(normalise(pixels, self._preprocessing), male).months
+        readings: list[list[Reading]] = [[] for _ in films]
+        for (at, sex), answer in zip(rows, months.tolist(), strict=True):
+            readings[at].append(self._reading(sex, answer, coverage))
+        return [
+            self._assessment(film, subject, tuple(of_film))
+            for (film, subject), of_film in zip(films, readings, strict=True)
+        ]
+
+    def _reading(self, sex: Sex, answer: float, coverage: float) -> Reading:
+        months = min(max(answer, 0.0), MAX_BONE_AGE_MONTHS)
+        calibration = self._bundle.description.calibration
+        return Reading(sex, months, calibration.interval(months, sex, coverage) if calibration else None)
+
+    def _assessment(self, film: PlacedFilm, subject: Subject, readings: tuple[Reading, ...]) -> Assessment:
+        months = sum(reading.bone_age_months for reading in readings) / len(readings)
+        cautions = [*film.cautions]
+        if subject.sex is Sex.UNKNOWN:
+            cautions.append(_SEX_UNKNOWN)
+        if self._bundle.description.calibration is None:
+            cautions.append(_NO_INTERVAL)
+        cautions.extend(_size_cautions(self._preprocessing, self._bundle.description.preprocessing))
+        cautions.extend(_edge_cautions(months, self._bundle.description.data.get("ages_months")))
+        cautions.extend(_norm_cautions(subject))
+        return Assessment(
+            file=film.file,
+            subject=subject,
+            bone_age_months=months,
+            interval=_union([reading.interval for reading in readings]),
+            model=self.model,
+            cautions=tuple(cautions),
+            sds=score(months, subject),
+            readings=readings,
+        )
+
+
+def assess_many(
+    assessor: Assessor,
+    films: Iterable[str],
+    subject_for: Callable[[str], Subject],
+    *,
+    coverage: float = DEFAULT_COVERAGE,
+    page: int | None = None,
+    batch: int = 4,
+    workers: int | None = None,
+) -> Iterator[Outcome]:
+    """Assess a stream of films: one outcome a film, in the films' order.
+
+    Worker threads read films while the network runs on those before; only so many are read ahead as keep both
+    busy, so memory does not grow with the number of films. A film that cannot be assessed becomes a `Failure`
+    and the rest go on.
+
+    Args:
+        assessor: the model.
+        films: paths, taken from the stream as they are needed.
+        subject_for: sex and age of a film by its path; may raise a BonexageError, which is that film's.
+        coverage: share of children the intervals are to hold, above 0 and below 1.
+        page: the page of files with several pages, counted from 1.
+        batch: films a run of the network.
+        workers: threads that read films; None for one a core this process may use.
+
+    Raises:
+        WrongUse: the coverage is out of range.
+        BundleError: the network cannot run.
+    """
+    workers = workers or usable_cores()
+    stream = iter(films)
+    waiting: deque[Future[_Read]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="bonexage-read")
+    try:
+        while True:
+            room = 2 * batch + workers - len(waiting)
+            for film in islice(stream, room):
+                waiting.append(pool.submit(_read, assessor, film, subject_for, page))
+            if not waiting:
+                return
+            ready = [waiting.popleft().result() for _ in range(min(batch, len(waiting)))]
+            yield from _assess_read(assessor, ready, coverage)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A film as a worker leaves it: placed, or the error that kept it from being so."""
+
+    file: str
+    subject: Subject
+    film: PlacedFilm | BonexageError
+
+
+def _read(assessor: Assessor, file: str, subject_for: Callable[[str], Subject], page: int | None) -> _Read:
+    subject = Subject()
+    try:
+        subject = subject_for(file)
+        return _Read(file, subject, assessor.place(read_radiograph(file, page=page)))
+    except BonexageError as error:
+        return _Read(file, subject, error)
+    except Exception as error:  # one film must not end the rest, whatever a decoder does
+        unforeseen = UnreadableFile(
+            f"reading it failed in an unforeseen way ({type(error).__name__}: {error})",
+            remedy="Save it anew as PNG, and please report what kind of file it is",
+            subject=file,
+        )
+        unforeseen.__cause__ = error
+        return _Read(file, subject, unforeseen)
+
+
+def _assess_read(assessor: Assessor, ready: Sequence[_Read], coverage: float) -> Iterator[Outcome]:
+    films = [(read.film, read.subject) for read in ready if isinstance(read.film, PlacedFilm)]
+    assessed = iter(assessor.assess_placed(films, coverage=coverage))
+    for read in ready:
+        if isinstance(read.film, BonexageError):
+            yield Failure(read.file, read.subject, read.film, assessor.model)
+        else:
+            yield next(assessed)
+
+
+def _preprocessing(
+    bundle: Bundle, insisted: tuple[int, int] | None, wished: tuple[int, int] | None
+) -> Preprocessing:
+    described = bundle.description.preprocessing
+    if insisted not in (None, (described.height, described.width)):
+        raise BundleError(
+            f"the network insists on films of {insisted} pixels and the description names "
+            f"{(described.height, described.width)}",
+            remedy="Export the model again",
+        )
+    if wished is None or insisted is not None or described.geometry != "squash":
+        return described
+    try:
+        return replace(described, height=wished[0], width=wished[1])
+    except ValueError as error:
+        raise WrongUse(str(error), remedy="Give an input size of 32 pixels or more") from None
+
+
+def _sexes(subject: Subject) -> tuple[Sex, ...]:
+    return (Sex.FEMALE, Sex.MALE) if subject.sex is Sex.UNKNOWN else (subject.sex,)
+
+
+def _union(intervals: Sequence[Interval | None]) -> Interval | None:
+    known = [interval for interval in intervals if interval is not None]
+    if not known:
+        return None
+    low, high = min(each.low_months for each in known), max(each.high_months for each in known)
+    return Interval(low, high, known[0].coverage)
+
+
+def _size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Caution]:
+    if used != described:
+        yield Caution(
+            "other-input-size",
+            f"The film was read at {used.height} x {used.width} pixels; the model was made, and its interval "
+            f"calibrated, at {described.height} x {described.width}.",
+        )
+
+
+def _edge_cautions(months: float, ages_months: Sequence[float] | None) -> Iterator[Caution]:
+    """Near the youngest and oldest films a network has seen, it has few to go by."""
+    if ages_months is None:
+        return
+    youngest, oldest = ages_months
+    if not youngest + EDGE_MONTHS <= months <= oldest - EDGE_MONTHS:
+        yield Caution(
+            "edge-of-training-ages",
+            f"The model learned from bone ages of {youngest:g} to {oldest:g} months and has seen few films "
+            "of about this age: it may read them towards the middle.",
+        )
+
+
+def _norm_cautions(subject: Subject) -> Iterator[Caution]:
+    reach = age_range_months(subject.sex)
+    if subject.age_months is None or reach is None or reach[0] <= subject.age_months <= reach[1]:
+        return
+    yield Caution(
+        "outside-norm",
+        f"The norm for a {subject.sex.word} reaches from {reach[0]:g} to {reach[1]:g} months of "
+        "chronological age, so there is no SDS.",
+    )

@@ -1,0 +1,167 @@
+"""Assessments as rows with the same field names in CSV, JSON, JSON Lines and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal, TextIO, TypeAlias, get_args
+
+from bonexage.assessment import DISCLAIMER, Assessment, Failure, Interval
+from bonexage.errors import MissingExtra, WrongUse
+
+FIELDS: Final = (
+    "file",
+    "status",
+    "sex",
+    "age_months",
+    "bone_age_months",
+    "interval_low_months",
+    "interval_high_months",
+    "coverage",
+    "sds",
+    "cautions",
+    "message",
+    "model",
+)
+_NUMBERS: Final = frozenset(FIELDS[3:9])
+_ROWS_AT_ONCE: Final = 1024
+
+TextFormat = Literal["csv", "json", "jsonl"]
+Record: TypeAlias = dict[str, Any]
+
+
+def record(outcome: Assessment | Failure) -> Record:
+    """One outcome as a row: the names in `FIELDS`, None where there is nothing to say.
+
+    Months have one decimal, the SDS two. Where both sexes were assessed, `readings` comes after the fields
+    and holds both; CSV and Parquet leave it out.
+    """
+    row: Record = dict.fromkeys(FIELDS)
+    row["file"] = outcome.file
+    row["sex"] = outcome.subject.sex.value
+    row["age_months"] = _months(outcome.subject.age_months)
+    row["model"] = outcome.model
+    if isinstance(outcome, Failure):
+        row["status"] = outcome.status
+        row["message"] = f"{outcome.error.problem}. {outcome.error.remedy}."
+        return row
+    row["status"] = "assessed"
+    row |= _said(outcome.bone_age_months, outcome.interval)
+    row["coverage"] = outcome.interval.coverage if outcome.interval else None
+    row["sds"] = round(outcome.sds.value, 2) + 0.0 if outcome.sds else None  # + 0.0: no minus zero
+    row["cautions"] = ";".join(caution.code for caution in outcome.cautions)
+    if len(outcome.readings) > 1:
+        row["readings"] = [
+            {"sex": str(reading.sex), **_said(reading.bone_age_months, reading.interval)}
+            for reading in outcome.readings
+        ]
+    return row
+
+
+def check_table_path(out: Path) -> None:
+    """Say before any work whether a table can be written to `out`.
+
+    Raises:
+        WrongUse: its suffix is none of .csv, .json, .jsonl and .parquet, or it is a folder.
+        MissingExtra: it is Parquet and pyarrow is not installed.
+    """
+    if out.suffix.lower() not in {".csv", ".json", ".jsonl", ".parquet"} or out.is_dir():
+        raise WrongUse(
+            "no table can be written to a file of this name",
+            remedy="End it in .csv, .json, .jsonl or .parquet",
+            subject=str(out),
+        )
+    if out.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtra("Parquet output", "parquet")
+
+
+def write_table(records: Iterable[Record], out: Path) -> None:
+    """Write rows to `out` in the format of its suffix; the file appears whole or not at all.
+
+    Rows are taken one after the other, so memory does not grow with their number.
+
+    Raises:
+        WrongUse, MissingExtra: as `check_table_path`.
+    """
+    check_table_path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        if out.suffix.lower() == ".parquet":
+            _write_parquet(records, temporary)
+        else:
+            with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+                write_rows(records, stream, text_format(out))
+        temporary.chmod(0o644)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def text_format(out: Path) -> TextFormat:
+    """The text format that a file's suffix stands for."""
+    for known in get_args(TextFormat):
+        if out.suffix.lower() == f".{known}":
+            return known  # type: ignore[no-any-return]
+    raise ValueError(f"no text format ends in {out.suffix!r}")
+
+
+def write_rows(records: Iterable[Record], stream: TextIO, as_format: TextFormat) -> None:
+    """Write rows to an open text stream, each as soon as it is there."""
+    if as_format == "csv":
+        writer = csv.DictWriter(stream, FIELDS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for each in records:
+            writer.writerow(each)
+            stream.flush()
+        return
+    if as_format == "jsonl":
+        for each in records:
+            stream.write(json.dumps(each) + "\n")
+            stream.flush()
+        return
+    separator = "[\n"
+    for each in records:
+        stream.write(separator + json.dumps(each))
+        separator = ",\n"
+    stream.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _write_parquet(records: Iterable[Record], out: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema(
+        [(name, pa.float64() if name in _NUMBERS else pa.string()) for name in FIELDS],
+        metadata={"disclaimer": DISCLAIMER},
+    )
+    rows = iter(records)
+    with parquet.ParquetWriter(out, schema) as writer:
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            columns = {name: [_for_arrow(each[name]) for each in some] for name in FIELDS}
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _for_arrow(value: object) -> object:
+    """Arrow's text is strict UTF-8; a file name need not be."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _said(months: float, interval: Interval | None) -> Record:
+    return {
+        "bone_age_months": _months(months),
+        "interval_low_months": _months(interval.low_months if interval else None),
+        "interval_high_months": _months(interval.high_months if interval else None),
+    }
+
+
+def _months(months: float | None) -> float | None:
+    return None if months is None else round(months, 1)
