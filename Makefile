@@ -75,5 +75,18 @@ lock: ## Resolve the two locks again; UPGRADE=--upgrade takes the newest release
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/all.txt
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/predict.txt
 
+evaluate: environment ## Measure the carried model on $$BONEXAGE_DATA; write evaluation/ and the README's table
+	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
+	for folder in "$(BONEXAGE_DATA)"/rsna-*; do \
+	  $(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$$folder" --split test \
+	    --out "evaluation/$$(basename "$$folder")" || exit; \
+	done
+	$(VENV)/bin/python docs/draw_pictures.py
+	$(VENV)/bin/python docs/write_readme.py
+
+bench: environment ## Every benchmark, one claim each
+	$(call environment,$(DEMO_VENV),requirements/predict.txt)
+	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python "$$script"; done
+
 clean: ## Remove what was made, environments included
 	rm -rf $(VENV) $(DEMO_VENV) $(WHEEL_VENV) $(LOCK_VENV) dist demo .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,76 @@
+"""Write the table of results into the README, from every `evaluation/*/evaluation.json`.
+
+Usage: python docs/write_readme.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+BEGIN = "<!-- results: written by `make evaluate` -->"
+END = "<!-- end of results -->"
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """What was measured, by the name of the data folder."""
+    written = sorted((ROOT / "evaluation").glob("*/evaluation.json"))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in written}
+
+
+def _ends(figure: dict[str, float], factor: float = 1, digits: int = 1) -> str:
+    """A figure with its interval: '8.6 (8.1 to 9.1)'."""
+    value, low, high = (f"{factor * figure[end]:.{digits}f}" for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def row(name: str, measured: dict[str, Any]) -> str:
+    """One data folder as a row of the table."""
+    figures = measured["all"]
+    cells = [
+        f"[`{name}`](evaluation/{name}/evaluation.html)",
+        f"{figures['films']:,}",
+        f"**{_ends(figures['mae_months'])}**",
+        _ends(figures["bias_months"]),
+        _ends(figures["within_12_months"], 100, 0),
+        _ends(figures["covered"], 100, 0) if figures.get("covered") else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(measured: dict[str, dict[str, Any]]) -> str:
+    """The whole table in Markdown, and which model it is of."""
+    models = sorted({one["model"] for one in measured.values()})
+    return "\n".join(
+        [
+            "| folder | films | mean absolute error, months | bias, months | within 12 months, % | in the interval, % |",
+            "|---|---:|---:|---:|---:|---:|",
+            *(row(name, one) for name, one in measured.items()),
+            "",
+            f"Model `{'`, `'.join(models)}`; nominal coverage of the interval 90%.",
+        ]
+    )
+
+
+def with_results(readme: str) -> str:
+    """The README's text with the table between its two markers."""
+    region = re.compile(rf"{re.escape(BEGIN)}\n.*?{re.escape(END)}", flags=re.DOTALL)
+    measured = results()
+    written = f"{BEGIN}\n{table(measured)}\n{END}" if measured else f"{BEGIN}\n{END}"
+    replaced, places = region.subn(lambda _: written, readme)
+    if places != 1:
+        raise SystemExit(f"README.md must hold {BEGIN} and {END} once")
+    return replaced
+
+
+def main() -> None:
+    """Rewrite README.md in place."""
+    path = ROOT / "README.md"
+    path.write_text(with_results(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
