@@ -75,7 +75,7 @@ lock: ## Resolve the two locks again; UPGRADE=--upgrade takes the newest release
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/all.txt
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/predict.txt
 
-evaluate: environment ## Measure the carried model on $$BONEXAGE_DATA; write evaluation/ and the README's table
+evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DATA; write evaluation/ and the README's table
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	for folder in "$(BONEXAGE_DATA)"/rsna-*; do \
 	  $(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$$folder" --split test \

@@ -14,6 +14,15 @@ ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- results: written by `make evaluate` -->"
 END = "<!-- end of results -->"
 
+HEADINGS = (
+    "folder",
+    "films",
+    "mean absolute error, months",
+    "bias, months",
+    "within 12 months, %",
+    "in the 90% interval, %",
+)
+
 
 def results() -> dict[str, dict[str, Any]]:
     """What was measured, by the name of the data folder."""
@@ -46,11 +55,11 @@ def table(measured: dict[str, dict[str, Any]]) -> str:
     models = sorted({one["model"] for one in measured.values()})
     return "\n".join(
         [
-            "| folder | films | mean absolute error, months | bias, months | within 12 months, % | in the interval, % |",
-            "|---|---:|---:|---:|---:|---:|",
+            f"| {' | '.join(HEADINGS)} |",
+            f"|---|{'---:|' * (len(HEADINGS) - 1)}",
             *(row(name, one) for name, one in measured.items()),
             "",
-            f"Model `{'`, `'.join(models)}`; nominal coverage of the interval 90%.",
+            f"Model `{'`, `'.join(models)}`.",
         ]
     )
 
