@@ -304,13 +304,13 @@ def readings_against_ages(items: Iterable[ReportItem]) -> bytes:
     shown = [item for item in items if item.assessment is not None and item.known_age_months is not None]
     if not shown:
         raise ValueError("no film has both a reading and a known age")
-    sexes = [sex for sex in _LOOKS if any(item.used_subject.sex is sex for item in shown)]
+    sexes = [sex for sex in _LOOKS if any(item.outcome.subject.sex is sex for item in shown)]
     known, read = _columns(shown)
     span = _span(known, read)
     figure = _figure(6.4 * len(sexes) + 0.3, 6.6)
     panels = figure.subplots(1, len(sexes), squeeze=False)[0]
     for axes, sex in zip(panels, sexes, strict=True):
-        _reading_panel(axes, sex, [item for item in shown if item.used_subject.sex is sex], span)
+        _reading_panel(axes, sex, [item for item in shown if item.outcome.subject.sex is sex], span)
     return _png(figure)
 
 
