@@ -166,6 +166,14 @@ def write_bundle(
     return Bundle(description, onnx, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest())
 
 
+def describe(bundle: Bundle) -> str:
+    """The description as `bundle.json` has it, but for the calibration's residuals, which are many."""
+    stored = json.loads(_to_json(bundle.description))
+    for cell in (stored["calibration"] or {}).get("cells", ()):
+        del cell["residuals_months"]
+    return json.dumps({"model": bundle.model, "hash": bundle.hash, **stored}, indent=2)
+
+
 # reading
 
 

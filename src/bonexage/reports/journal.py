@@ -98,6 +98,11 @@ class Journal:
         write_table(self.records(), self._out)
         self.path.unlink()
 
+    def discard(self) -> None:
+        """Remove the journal and make no table."""
+        self._stream.close()
+        self.path.unlink()
+
     def _write(self, row: Mapping[str, Any]) -> None:
         self._stream.write(json.dumps(row) + "\n")
         self._stream.flush()

@@ -7,7 +7,8 @@ import importlib.util
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO, TypeAlias, get_args
@@ -98,8 +99,12 @@ def write_table(records: Iterable[Record], out: Path) -> None:
         if out.suffix.lower() == ".parquet":
             _write_parquet(records, temporary)
         else:
-            with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-                write_rows(records, stream, text_format(out))
+            with (
+                temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+                row_writer(stream, text_format(out)) as write,
+            ):
+                for row in records:
+                    write(row)
         temporary.chmod(0o644)
         temporary.replace(out)
     finally:
@@ -114,25 +119,37 @@ def text_format(out: Path) -> TextFormat:
     raise ValueError(f"no text format ends in {out.suffix!r}")
 
 
-def write_rows(records: Iterable[Record], stream: TextIO, as_format: TextFormat) -> None:
-    """Write rows to an open text stream, each as soon as it is there."""
+@contextmanager
+def row_writer(stream: TextIO, as_format: TextFormat) -> Iterator[Callable[[Record], None]]:
+    """Write rows to an open text stream: yields what writes one, which is out as soon as it is written."""
     if as_format == "csv":
         writer = csv.DictWriter(stream, FIELDS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for each in records:
-            writer.writerow(each)
+
+        def write(row: Record) -> None:
+            writer.writerow(row)
             stream.flush()
-        return
-    if as_format == "jsonl":
-        for each in records:
-            stream.write(json.dumps(each) + "\n")
+
+        yield write
+    elif as_format == "jsonl":
+
+        def write(row: Record) -> None:
+            stream.write(json.dumps(row) + "\n")
             stream.flush()
-        return
-    separator = "[\n"
-    for each in records:
-        stream.write(separator + json.dumps(each))
-        separator = ",\n"
-    stream.write("[]\n" if separator == "[\n" else "\n]\n")
+
+        yield write
+    else:
+        before = "[\n"
+
+        def write(row: Record) -> None:
+            nonlocal before
+            stream.write(before + json.dumps(row))
+            before = ",\n"
+
+        try:
+            yield write
+        finally:
+            stream.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 def _write_parquet(records: Iterable[Record], out: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bonexage.assessment import (
     DISCLAIMER,
@@ -14,6 +15,7 @@ from bonexage.assessment import (
     months_in_words,
 )
 from bonexage.clinic.growth import describe
+from bonexage.model.bundle import Bundle
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def paragraph(outcome: Assessment | Failure) -> str:
     if outcome.sds:
         rows.append(("SDS", f"{_score(outcome.sds)} ({outcome.sds.norm})"))
     rows.extend(("Caution", caution.sentence) for caution in outcome.cautions)
-    return "\n".join([outcome.file, *(f"  {name:<14}{value}" for name, value in rows)])
+    return "\n".join([outcome.file, *(_hanging(name, value) for name, value in rows)])
 
 
 def footer(model: str) -> str:
@@ -60,21 +62,67 @@ def footer(model: str) -> str:
     return f"Model {model}. {DISCLAIMER}"
 
 
+def model_facts(bundle: Bundle) -> str:
+    """What a model is, a fact a line."""
+    said = bundle.description
+    how = said.preprocessing
+    rows = [
+        ("Model", bundle.model),
+        ("Made", f"{said.created}, bonexage {said.version}"),
+        ("Network", f"{said.backbone}, started from {said.started_from}"),
+        ("Input", f"{how.height} x {how.width} pixels, {how.geometry}, mean {how.mean:g}, std {how.std:g}"),
+        ("Gives", ", ".join(said.outputs)),
+    ]
+    for folder in said.data.get("folders", ()):
+        named = ", ".join(f"{name} {value}" for name, value in folder.items() if name != "fingerprint")
+        rows.append(("Learned from", named))
+    if ages := said.data.get("ages_months"):
+        rows.append(("Bone ages", f"{ages[0]:g} to {ages[1]:g} months"))
+    if said.calibration is None:
+        rows.append(("Intervals", "none: no calibration"))
+    else:
+        films = sum(len(cell.residuals_months) for cell in said.calibration.cells)
+        rows.append(
+            ("Intervals", f"from {films} films in {len(said.calibration.cells)} groups of sex and age")
+        )
+    if said.onnx_difference_months is not None:
+        rows.append(("ONNX", f"at most {said.onnx_difference_months:.4f} months from the trained network"))
+    rows.extend(("Figure", f"{name}: {value}") for name, value in _flat(said.figures))
+    rows.append(("Hash", bundle.hash))
+    return "\n".join([*(f"{name:<14}{value}" for name, value in rows), DISCLAIMER])
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested figures as names and values; a figure with its interval is one value."""
+    for name, value in figures.items():
+        if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
+            low, high = _number(value["low"]), _number(value["high"])
+            yield before + name, f"{_number(value['value'])} ({low} to {high})"
+        elif isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name} ")
+        else:
+            yield before + name, _number(value)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def table(outcomes: Sequence[Assessment | Failure]) -> Table:
-    """A table for the terminal, a row a film, with a column only for what there is."""
+    """A table for the terminal, a row a film, with a column only for what there is; not why a film failed."""
     from rich.table import Table
     from rich.text import Text
 
     assessed = [outcome for outcome in outcomes if isinstance(outcome, Assessment)]
     interval = next((each.interval for each in assessed if each.interval), None)
     scores = any(each.sds for each in assessed)
-    cautions = any(each.cautions for each in assessed) or len(assessed) < len(outcomes)
+    cautions = any(each.cautions for each in assessed)
     made = Table(box=None, pad_edge=False, header_style="bold")
     made.add_column("Film", overflow="fold")
     made.add_column("Sex")
-    made.add_column("Bone age")
+    made.add_column("Bone age", no_wrap=True)
     if interval:
-        made.add_column(_interval_name(interval), justify="right")
+        made.add_column(_interval_name(interval), justify="right", no_wrap=True)
     if scores:
         made.add_column("SDS", justify="right")
     if cautions:
@@ -82,10 +130,7 @@ def table(outcomes: Sequence[Assessment | Failure]) -> Table:
     for outcome in outcomes:
         cells = {"Film": outcome.file, "Sex": outcome.subject.sex.value}
         if isinstance(outcome, Failure):
-            cells |= {
-                "Bone age": outcome.status,
-                "Cautions": f"{outcome.error.problem}. {outcome.error.remedy}.",
-            }
+            cells["Bone age"] = outcome.status
         else:
             cells |= {
                 "Bone age": outcome.age_in_words,
@@ -97,6 +142,11 @@ def table(outcomes: Sequence[Assessment | Failure]) -> Table:
         style = "red" if isinstance(outcome, Failure) else ""
         made.add_row(*(Text(cells.get(str(column.header), ""), style) for column in made.columns))
     return made
+
+
+def _hanging(name: str, value: str) -> str:
+    """A name and what is said of it, wrapped beside the name."""
+    return textwrap.fill(value, 96, initial_indent=f"  {name:<14}", subsequent_indent=" " * 16)
 
 
 def _interval(interval: Interval) -> str:

@@ -1,0 +1,5 @@
+"""`python -m bonexage` is the command line."""
+
+from bonexage.cli import main
+
+main()

@@ -1,0 +1,218 @@
+"""Where the outcomes of `predict` go: a table, the standard output, a page; and how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import typer
+
+from bonexage.assessment import Failure
+from bonexage.errors import WrongUse
+
+if TYPE_CHECKING:
+    from bonexage.model.assessor import Outcome
+    from bonexage.reports.item import ReportItem
+
+TABLE_ROWS: Final = 500
+SECONDS_BETWEEN_LINES: Final = 10.0
+REPORT_PAGE: Final = "report.html"
+
+
+class Form(StrEnum):
+    """How rows are written to the standard output."""
+
+    TEXT = "text"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+_ROWS: Final[dict[Form, Literal["csv", "json", "jsonl"]]] = {
+    Form.CSV: "csv",
+    Form.JSON: "json",
+    Form.JSONL: "jsonl",
+}
+
+
+@dataclass
+class Tally:
+    """How many films there were so far, and how many of them were not assessed."""
+
+    done: int = 0
+    unusable: int = 0
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where outcomes go, and which films are still to be assessed for it."""
+
+    add: Callable[[Outcome], None]
+    remaining: Callable[[Iterable[str]], Iterable[str]] = field(default=iter)
+
+
+@contextmanager
+def to_table(out: Path, settings: Mapping[str, Any], tally: Tally, resume: bool) -> Iterator[Sink]:
+    """A table, row by row in a journal first."""
+    from bonexage.reports.journal import Journal, journal_path
+    from bonexage.reports.table import record
+    from bonexage.reports.text import line
+
+    if resume and out.is_file() and not journal_path(out).exists():
+        raise WrongUse(
+            "there is nothing to go on with: this table is finished",
+            remedy="Leave --resume out to make it anew",
+            subject=str(out),
+        )
+    with Journal(out, settings, resume=resume) as journal:
+        tally.done, tally.unusable = journal.kept, journal.unusable
+        try:
+            with _progress(tally) as say:
+
+                def add(outcome: Outcome) -> None:
+                    journal.add(record(outcome))
+                    say(line(outcome) if isinstance(outcome, Failure) else None)
+
+                yield Sink(add, journal.remaining)
+        except KeyboardInterrupt:
+            note(f"{tally.done} films are kept in {journal.path}; the same with --resume goes on from there.")
+            raise
+        if tally.done:
+            journal.finish()
+            note(f"Table: {out}")
+        else:
+            journal.discard()
+
+
+@contextmanager
+def to_stdout(form: Form, tally: Tally) -> Iterator[Sink]:
+    """The standard output: a table where a person looks on, else row by row."""
+    from bonexage.reports.table import record, row_writer
+    from bonexage.reports.text import line
+
+    if form in _ROWS:
+        with _progress(tally) as say, row_writer(sys.stdout, _ROWS[form]) as write:
+
+            def add(outcome: Outcome) -> None:
+                write(record(outcome))
+                say(line(outcome) if isinstance(outcome, Failure) else None)
+
+            yield Sink(add)
+    elif sys.stdout.isatty():
+        with _to_terminal(tally) as sink:
+            yield sink
+    else:
+        yield Sink(lambda outcome: typer.echo(line(outcome)))
+
+
+@contextmanager
+def _to_terminal(tally: Tally) -> Iterator[Sink]:
+    """One table for a person, a few lines where there is a single film; many films get a line each."""
+    from rich.console import Console
+
+    from bonexage.reports.text import line, paragraph, table
+
+    gathered: list[Outcome] = []
+    with ExitStack() as bar:
+        say = bar.enter_context(_progress(tally))
+
+        def show() -> None:
+            bar.close()
+            if len(gathered) > 1:
+                Console().print(table(gathered))
+            elif gathered:
+                typer.echo(paragraph(gathered[0]))
+
+        def add(outcome: Outcome) -> None:
+            if tally.done > TABLE_ROWS:
+                typer.echo(line(outcome))
+                return
+            gathered.append(outcome)
+            say(line(outcome) if isinstance(outcome, Failure) else None)
+            if tally.done == TABLE_ROWS:
+                show()
+
+        try:
+            yield Sink(add)
+        finally:
+            if tally.done < TABLE_ROWS:
+                show()
+
+
+@contextmanager
+def _progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
+    """Show on the standard error how far it is, and what is said: a bar on a terminal, else lines."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    began, before = time.monotonic(), tally.done
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def how_far() -> str:
+        speed = (tally.done - before) / max(time.monotonic() - began, 1e-3)
+        failed = f", {tally.unusable} not assessed" if tally.unusable else ""
+        return f"{tally.done} films{failed}, {speed:.1f} a second"
+
+    if not console.is_terminal:
+        shown = began
+
+        def tell(text: str | None) -> None:
+            nonlocal shown
+            if text is not None:
+                note(text)
+            elif time.monotonic() - shown > SECONDS_BETWEEN_LINES:
+                shown = time.monotonic()
+                note(how_far())
+
+        yield tell
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("reading films", total=None)
+
+        def draw(text: str | None) -> None:
+            if text is not None:
+                console.print(text, markup=False)
+            bar.update(task, description=how_far())
+
+        yield draw
+
+
+def told(outcomes: Iterator[Outcome], add: Callable[[Outcome], None], tally: Tally) -> Iterator[Outcome]:
+    """The same outcomes, each counted and given to a sink as it passes."""
+    for outcome in outcomes:
+        tally.done += 1
+        tally.unusable += isinstance(outcome, Failure)
+        add(outcome)
+        yield outcome
+
+
+def use_up(outcomes: Iterator[Outcome], report: Path | None, model: str, page: int | None) -> None:
+    """Let all outcomes pass, onto the page of a report where one is wanted."""
+    if report is None:
+        for _ in outcomes:
+            pass
+        return
+    from bonexage.reports.page import write_report
+
+    write_report((_report_item(outcome, page) for outcome in outcomes), report / REPORT_PAGE, model=model)
+    note(f"Page: {report / REPORT_PAGE}")
+
+
+def _report_item(outcome: Outcome, page: int | None) -> ReportItem:
+    from bonexage.reading.files import read_radiograph
+    from bonexage.reports.item import ReportItem
+
+    picture = None if isinstance(outcome, Failure) else read_radiograph(outcome.file, page=page).pixels
+    return ReportItem(outcome, picture)
+
+
+def note(text: str) -> None:
+    """Say something on the standard error, beside what a command gives."""
+    typer.echo(text, err=True)

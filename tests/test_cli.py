@@ -1,0 +1,351 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bonexage import __version__
+from bonexage.assessment import DISCLAIMER
+from bonexage.cli import app as front
+from bonexage.cli.app import app
+from bonexage.model.bundle import load_bundle
+from films import write_film
+from models import small_bundle, small_network
+
+Run = Callable[..., Result]
+COMMANDS = ("predict", "info", "evaluate", "train", "export", "import", "compose-atlas")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in a folder with a model and films f0.png to f5.png, of which f2.png is no picture."""
+    monkeypatch.chdir(tmp_path)
+    small_bundle(tmp_path / "model.zip")
+    for seed in range(6):
+        write_film(tmp_path / f"f{seed}.png", seed)
+    (tmp_path / "f2.png").write_bytes(b"no picture")
+
+    def run(*arguments: str, given: str | None = None) -> Result:
+        return CliRunner().invoke(app, arguments, input=given)
+
+    return run
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _predict(run: Run, *arguments: str, given: str | None = None) -> Result:
+    return run("predict", *arguments, "--model", "model.zip", "--threads", "1", given=given)
+
+
+def test_one_film_is_one_line_on_stdout_and_the_disclaimer_with_the_model_on_stderr(run: Run) -> None:
+    done = _predict(run, "f0.png", "--sex", "F", "--age-months", "90")
+    assert done.exit_code == 0
+    assert re.fullmatch(
+        r"f0\.png: \d+ years \d+ months \(\d+\.\d months\), 90% interval [\d.]+ to [\d.]+ months, SDS [+-][\d.]+\n",
+        done.stdout,
+    )
+    assert DISCLAIMER in done.stderr
+    assert load_bundle(Path("model.zip")).model in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "parquet"])
+def test_one_row_an_input_in_the_inputs_order_and_a_bad_file_is_a_row(run: Run, suffix: str) -> None:
+    films = ["f5.png", "f2.png", "f0.png", "nowhere.png", "f4.png"]
+    done = _predict(run, *films, "--sex", "M", "--out", f"out.{suffix}")
+    assert done.exit_code == 3
+    assert done.stdout == ""
+    assert "2 of 5 films could not be assessed" in done.stderr
+    assert "nowhere.png: unreadable: there is no such file" in done.stderr
+    out = Path(f"out.{suffix}")
+    if suffix == "csv":
+        rows: list[dict[str, object]] = [*_csv(out)]
+    elif suffix == "json":
+        rows = json.loads(out.read_text())
+    elif suffix == "jsonl":
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+    else:
+        rows = pytest.importorskip("pyarrow.parquet").read_table(out).to_pylist()
+    assert [row["file"] for row in rows] == films
+    assert [row["status"] for row in rows] == ["assessed", "unreadable", "assessed", "unreadable", "assessed"]
+    assert all(row["model"] == load_bundle(Path("model.zip")).model for row in rows)
+    assert not Path(f"out.{suffix}.unfinished").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_machine_readable_stdout_holds_rows_and_nothing_else(run: Run, form: str) -> None:
+    done = _predict(run, "f0.png", "f1.png", "--format", form)
+    assert done.exit_code == 0
+    if form == "csv":
+        rows: list[dict[str, object]] = [*csv.DictReader(done.stdout.splitlines())]
+    else:
+        rows = json.loads(done.stdout) if form == "json" else [*map(json.loads, done.stdout.splitlines())]
+        assert [len(row["readings"]) for row in rows] == [2, 2]  # type: ignore[arg-type]
+    assert [row["cautions"] for row in rows] == ["sex-unknown"] * 2
+    assert DISCLAIMER in done.stderr
+
+
+def test_folders_globs_lists_and_standard_input_all_name_films(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    write_film(tmp_path / "below/g.png")
+    (tmp_path / "names.txt").write_text("f0.png\nbelow/g.png\n")
+    for given, expected in (
+        (["below"], ["below/g.png"]),
+        (["f[01].png"], ["f0.png", "f1.png"]),
+        (["names.txt"], ["f0.png", "below/g.png"]),
+        (["@names.txt", "f1.png"], ["f0.png", "below/g.png", "f1.png"]),
+        (["-"], ["f3.png", "f1.png"]),
+    ):
+        done = _predict(run, *given, "--sex", "F", given="f3.png\nf1.png\n")
+        assert done.exit_code == 0
+        assert [line.split(":")[0].replace("\\", "/") for line in done.stdout.splitlines()] == expected
+
+
+def test_subjects_are_found_by_path_name_or_id(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("file,sex,age_months\nf0.png,M,100\nf1,F,\n./f3.png,M,50\n")
+    films = ["f0.png", "./f1.png", "f3.png", "f4.png"]
+    assert _predict(run, *films, "--subjects", "s.csv", "--sex", "F", "--out", "o.csv").exit_code == 0
+    told = [(row["sex"], row["age_months"]) for row in _csv(tmp_path / "o.csv")]
+    assert told == [("M", "100.0"), ("F", ""), ("F", ""), ("F", "")]
+    assert _predict(run, "./f3.png", "--subjects", "s.csv", "--out", "p.csv").exit_code == 0
+    assert [row["sex"] for row in _csv(tmp_path / "p.csv")] == ["M"]
+
+
+@pytest.mark.parametrize(("coverage", "share"), [("80", "0.8"), ("95", "0.95"), ("99.5", "0.995")])
+def test_the_interval_covers_what_is_asked_for(run: Run, tmp_path: Path, coverage: str, share: str) -> None:
+    assert _predict(run, "f0.png", "--coverage", coverage, "--out", "o.csv").exit_code == 0
+    assert _csv(tmp_path / "o.csv")[0]["coverage"] == share
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["f0.png", "--sex", "X"], "not a sex"),
+        (["f0.png", "--age-months", "-3"], "out of range"),
+        (["f0.png", "--coverage", "0"], "--coverage"),
+        (["f0.png", "--coverage", "100"], "--coverage"),
+        (["f0.png", "--out", "o.xlsx"], r"\.csv"),
+        (["f0.png", "--subjects", "nowhere.csv"], "nowhere.csv"),
+        (["f0.png", "--resume"], "--out"),
+        (["@nowhere.txt"], "nowhere.txt"),
+        (["empty"], "there is no film"),
+        (["empty", "--out", "o.csv"], "there is no film"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(run: Run, tmp_path: Path, arguments: list[str], why: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = _predict(run, *arguments)
+    assert done.exit_code == 2
+    assert re.search(why, done.stderr)
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not list(tmp_path.glob("o.*"))
+
+
+def test_a_model_that_is_not_there_is_one_line_and_exit_2(run: Run) -> None:
+    done = run("predict", "f0.png", "--model", "nowhere.zip")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("nowhere.zip: there is no such bundle.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_option_or_no_path_is_exit_2(run: Run) -> None:
+    assert run("predict", "f0.png", "--colour").exit_code == 2
+    assert run("predict").exit_code == 2
+    assert run("guess").exit_code == 2
+
+
+@pytest.mark.parametrize("where", [0, 2])
+def test_debug_shows_where_the_error_arose_wherever_it_stands(run: Run, where: int) -> None:
+    arguments = ["predict", "f0.png", "--model", "nowhere.zip"]
+    done = run(*arguments[:where], "--debug", *arguments[where:])
+    assert done.exit_code == 2
+    assert "Traceback" in done.stderr
+    assert "Traceback" not in run(*arguments).stderr
+
+
+def test_what_the_system_refuses_is_one_line(run: Run, tmp_path: Path) -> None:
+    done = _predict(run, "f0.png", "--out", "f1.png/o.csv")
+    assert done.exit_code == 2
+    assert "f1.png" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_report_holds_every_film(run: Run, tmp_path: Path) -> None:
+    done = _predict(run, "f0.png", "f2.png", "f1.png", "--sex", "F", "--report", "page", "--out", "o.csv")
+    assert done.exit_code == 3
+    page = (tmp_path / "page/report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in ("f0.png", "f1.png", "f2.png", DISCLAIMER))
+    assert len(_csv(tmp_path / "o.csv")) == 3
+
+
+def test_resume_of_a_finished_table_makes_nothing_anew(run: Run, tmp_path: Path) -> None:
+    assert _predict(run, "f0.png", "--out", "o.csv").exit_code == 0
+    before = (tmp_path / "o.csv").stat().st_mtime_ns
+    done = _predict(run, "f0.png", "--out", "o.csv", "--resume")
+    assert done.exit_code == 2
+    assert "finished" in done.stderr
+    assert (tmp_path / "o.csv").stat().st_mtime_ns == before
+    assert _predict(run, "f1.png", "--out", "o.csv").exit_code == 0
+    assert [row["file"] for row in _csv(tmp_path / "o.csv")] == ["f1.png"]
+
+
+def test_resume_without_anything_begun_begins(run: Run, tmp_path: Path) -> None:
+    assert _predict(run, "f0.png", "--out", "o.csv", "--resume").exit_code == 0
+    assert len(_csv(tmp_path / "o.csv")) == 1
+
+
+def _stopped(tmp_path: Path, how: signal.Signals) -> subprocess.Popen[str]:
+    """A run that is stopped once some rows are done, while more names are still to come."""
+    names = [f"f{i % 6}.png" for i in range(60)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bonexage", "predict", "-", "--model", "model.zip", "--out", "o.csv"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    process.stdin.write("\n".join(names[:40]) + "\n")
+    process.stdin.flush()
+    journal = tmp_path / "o.csv.unfinished"
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 5):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(how)
+    return process
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_what_is_done_is_kept_when_stopped_and_resume_goes_on(run: Run, tmp_path: Path, how: str) -> None:
+    process = _stopped(tmp_path, signal.Signals[how])
+    out, err = process.communicate(timeout=60)
+    assert out == ""
+    if how == "SIGINT":
+        assert process.returncode == 130
+        assert "--resume" in err
+        assert "Traceback" not in err
+    kept = (tmp_path / "o.csv.unfinished").read_bytes().count(b"\n") - 1
+    assert kept >= 5
+    assert not (tmp_path / "o.csv").exists()
+    assert _predict(run, "names.txt", "--out", "o.csv").exit_code == 2
+    other = _predict(run, "names.txt", "--out", "o.csv", "--resume", "--sex", "F")
+    assert other.exit_code == 2
+    assert "other sex" in other.stderr
+    done = _predict(run, "names.txt", "--out", "o.csv", "--resume")
+    assert done.exit_code == 3
+    assert "10 of 60 films could not be assessed" in done.stderr
+    rows = _csv(tmp_path / "o.csv")
+    assert [row["file"] for row in rows] == [f"f{i % 6}.png" for i in range(60)]
+    assert len({row["bone_age_months"] for row in rows if row["file"] == "f0.png"}) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal is made with pty")
+def test_a_person_at_a_terminal_gets_a_table(run: Run, tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bonexage", "predict", "f0.png", "f1.png", "f2.png", "--model", "model.zip"],
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while chunk := os.read(leader, 4096):
+            shown += chunk
+    except OSError:  # the other end is closed: all was read
+        pass
+    assert process.wait(60) == 3
+    text = shown.decode()
+    for part in (
+        "Film",
+        "Bone age",
+        "90% interval",
+        "f1.png",
+        "sex-unknown",
+        "f2.png: unreadable",
+        DISCLAIMER,
+    ):
+        assert part in text
+
+
+def test_the_version_is_told(run: Run) -> None:
+    done = run("--version")
+    assert done.exit_code == 0
+    assert done.stdout == f"bonexage {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.exit_code == 0
+    assert f"bonexage {command}" in done.stdout
+    assert command in run("--help").stdout
+
+
+def test_completion_can_be_had(run: Run) -> None:
+    assert "--install-completion" in run("--help").stdout
+
+
+def test_python_m_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bonexage", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"bonexage {__version__}\n"
+
+
+def test_info_tells_what_a_model_is(run: Run) -> None:
+    bundle = load_bundle(Path("model.zip"))
+    assert bundle.model in run("info", "model.zip").stdout
+    stored = json.loads(run("info", "model.zip", "--json").stdout)
+    assert stored["hash"] == bundle.hash
+    assert stored["preprocessing"]["height"] == 64
+    assert "residuals_months" not in json.dumps(stored)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "recipe.toml", "--data", "d", "--out", "o"],
+        ["export", "run", "--out", "o"],
+        ["import", "x.pth", "--out", "o"],
+        ["compose-atlas", "--data", "d", "--out", "o"],
+    ],
+)
+def test_a_command_whose_extra_is_missing_names_the_line_that_installs_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(front.importlib.util, "find_spec", lambda _: None)
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "pip install 'bonexage[learn]'" in done.stderr
+
+
+def test_a_model_without_calibration_says_that_there_is_no_interval(run: Run, tmp_path: Path) -> None:
+    small_bundle(tmp_path / "bare", onnx=small_network(outputs=("months",)), calibration=None)
+    done = run("predict", "f0.png", "--sex", "F", "--model", "bare")
+    assert done.exit_code == 0
+    assert "interval" not in done.stdout.split("[")[0]
+    assert "no-interval" in done.stdout
