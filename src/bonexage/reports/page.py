@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from html import escape
@@ -16,9 +16,11 @@ from PIL import Image
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, MAX_BONE_AGE_MONTHS, Assessment, Failure, Interval
+from bonexage.errors import BonexageError
 from bonexage.reports.figures import readings_against_ages
-from bonexage.reports.item import Grey, ReportItem, thumbnail
+from bonexage.reports.item import Grey, Picture, ReportItem, thumbnail
 from bonexage.reports.writing import write_whole
+from bonexage.subject import Sex
 
 __all__ = ["ReportItem", "document", "figure_html", "png_uri", "write_report"]
 
@@ -28,6 +30,8 @@ _FEW: Final = 60
 _LARGE_PX: Final = 400
 _SMALL_PX: Final = 200
 _LEAST_FOR_A_FIGURE: Final = 3
+
+_SEX_TITLES: Final = {Sex.FEMALE: "Girls", Sex.MALE: "Boys", Sex.UNKNOWN: "Sex unknown"}
 
 # Bone ages are drawn on a scale this wide, in units of the drawing.
 _SCALE_WIDTH: Final = 260.0
@@ -62,8 +66,8 @@ a { color: var(--mark); }
 .film .said { padding: .6rem .75rem .75rem; display: flex; flex-direction: column; gap: .25rem; }
 .film p { margin: 0; }
 .film h3 { font-weight: 500; color: var(--soft); font-size: .9rem; }
-.film .age { font-size: 1.3rem; font-weight: 650; line-height: 1.25; }
-.film .age span { font-size: .95rem; font-weight: 400; color: var(--soft); white-space: nowrap; }
+.film .age { font-size: 1.2rem; font-weight: 650; line-height: 1.25; }
+.film .age span { font-size: .85rem; font-weight: 400; color: var(--soft); white-space: nowrap; }
 .film dl { margin: 0; font-size: .85rem; }
 .film dl div { display: flex; flex-wrap: wrap; justify-content: space-between; column-gap: .6rem; }
 .film dt { color: var(--soft); }
@@ -82,6 +86,9 @@ td.n, th.n { text-align: right; white-space: nowrap; }
 td small { white-space: nowrap; }
 td .ci { display: block; }
 figure { margin: 1rem 0; }
+.pair { display: grid; gap: 0 1.5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
+.pair figure { max-width: 34rem; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; display: block; }
 figcaption { font-size: .92rem; color: var(--soft); max-width: 46rem; margin-top: .35rem; }
 .facts { display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: .15rem 1rem; margin: .75rem 0; }
@@ -113,12 +120,12 @@ def write_report(
     note: str = "",
     known: str = "Known bone age",
     made: date | None = None,
+    picture_of: Callable[[Assessment], Picture] | None = None,
 ) -> None:
     """Write one page with every film: its picture, bone age, interval on a scale, cautions.
 
-    Items are taken one after another and only thumbnails are kept, so pictures may be made as they are asked
-    for. Beyond 300 films there are no more pictures, beyond 2,000 films no more rows; the page says how many
-    are left out.
+    Items are taken one after another and only thumbnails are kept. Beyond 300 films there are no more
+    pictures, beyond 2,000 films no more rows; the page says how many are left out.
 
     Args:
         items: the films, in order.
@@ -128,11 +135,13 @@ def write_report(
         note: a sentence under the heading, such as what the films are.
         known: what `known_age_months` is called, such as 'Plate's own age'.
         made: date to print; None for today.
+        picture_of: gives the picture of an assessed film that brings none, asked only where one is shown; a
+            film that it cannot read again has no picture.
 
     Raises:
         WrongUse: the page cannot be written there.
     """
-    kept = _keep(items)
+    kept = _keep(items, picture_of)
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f"<p>{escape(note)}</p>" if note else "",
@@ -175,7 +184,8 @@ def figure_html(png: bytes, *, alt: str, caption: str) -> str:
     with Image.open(io.BytesIO(png)) as image:
         width, height = image.size
     return (
-        f'<figure><img src="{png_uri(png)}" alt="{escape(alt)}" width="{width // 2}" height="{height // 2}">'
+        f'<figure><img src="{png_uri(png)}" alt="{escape(alt)}" width="{width // 2}" '
+        f'height="{height // 2}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
@@ -188,7 +198,7 @@ class _Kept:
     items: tuple[ReportItem, ...]
 
 
-def _keep(items: Iterable[ReportItem]) -> _Kept:
+def _keep(items: Iterable[ReportItem], picture_of: Callable[[Assessment], Picture] | None) -> _Kept:
     counts: Counter[str] = Counter()
     kept: list[ReportItem] = []
     pictures = 0
@@ -196,11 +206,23 @@ def _keep(items: Iterable[ReportItem]) -> _Kept:
         counts[item.outcome.status if isinstance(item.outcome, Failure) else "assessed"] += 1
         if len(kept) == MOST_ROWS:
             continue
-        shown = item.picture is not None and item.assessment is not None and pictures < MOST_PICTURES
-        pictures += shown
-        picture = thumbnail(item.picture, _LARGE_PX) if shown and item.picture is not None else None
+        picture = _thumbnail_of(item, picture_of) if pictures < MOST_PICTURES else None
+        pictures += picture is not None
         kept.append(replace(item, picture=picture))
     return _Kept(counts, tuple(kept))
+
+
+def _thumbnail_of(item: ReportItem, picture_of: Callable[[Assessment], Picture] | None) -> Grey | None:
+    """The picture of an assessed film, made small; None where there is none."""
+    picture = item.picture
+    if item.assessment is None:
+        return None
+    if picture is None and picture_of is not None:
+        try:
+            picture = picture_of(item.assessment)
+        except BonexageError:  # it could be read a moment ago; its row stays
+            return None
+    return None if picture is None else thumbnail(picture, _LARGE_PX)
 
 
 def _count_sentence(counts: Counter[str]) -> str:
@@ -217,43 +239,41 @@ def _films(number: int) -> str:
 
 
 def _failures_html(items: Sequence[ReportItem]) -> str:
+    """The films without a bone age, each with what is wrong and what to do."""
     if not items:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{escape(item.title)}</th><td>{item.outcome.status}</td>'
-        f"<td>{escape(item.outcome.error.problem)}. {escape(item.outcome.error.remedy)}.</td></tr>"
+        f"<li><strong>{escape(item.title)}</strong>, {item.outcome.status}: "
+        f"{escape(item.outcome.error.problem)}. {escape(item.outcome.error.remedy)}.</li>"
         for item in items
         if isinstance(item.outcome, Failure)
     )
-    return (
-        "<section><h2>Films without a bone age</h2>"
-        + _scrolling(
-            '<table><thead><tr><th scope="col">Film</th><th scope="col">Status</th>'
-            f'<th scope="col">What is wrong and what to do</th></tr></thead><tbody>{rows}</tbody></table>',
-            "Films without a bone age",
-        )
-        + "</section>"
-    )
+    return f"<section><h2>Films without a bone age</h2><ul>{rows}</ul></section>"
 
 
 def _readings_html(items: Sequence[ReportItem], known: str) -> str:
+    """A figure for each sex, beside one another where there is room."""
     compared = [item for item in items if item.difference_months is not None]
     if len(compared) < _LEAST_FOR_A_FIGURE:
         return ""
-    away = [abs(item.difference_months or 0.0) for item in compared]
-    sentence = (
-        f"{_films(len(compared))} read against their known ages: the readings lie "
-        f"{sum(away) / len(away):.1f} months from them on average and {max(away):.1f} months at most."
-    )
-    return (
-        "<section><h2>Readings against ages</h2>"
-        + figure_html(
-            readings_against_ages(compared),
-            alt=f"Scatter plot with hands beside it. {sentence}",
-            caption=f"{sentence} On the line a reading is the known age ({known[:1].lower()}{known[1:]}).",
+    figures = []
+    for sex in Sex:
+        of_sex = [item for item in compared if item.outcome.subject.sex is sex]
+        if not of_sex:
+            continue
+        away = [abs(item.difference_months or 0.0) for item in of_sex]
+        sentence = (
+            f"{_SEX_TITLES[sex]}, {_films(len(of_sex))}: the readings lie {sum(away) / len(away):.1f} "
+            f"months from the known ages on average and {max(away):.1f} months at most."
         )
-        + "</section>"
-    )
+        figures.append(
+            figure_html(
+                readings_against_ages(of_sex),
+                alt=f"Scatter plot of readings against known ages, with hands. {sentence}",
+                caption=f"{sentence} On the line both agree. Known age: {known[:1].lower()}{known[1:]}.",
+            )
+        )
+    return f'<section><h2>Readings against ages</h2><div class="pair">{"".join(figures)}</div></section>'
 
 
 def _cards_html(items: Sequence[ReportItem], known: str) -> str:

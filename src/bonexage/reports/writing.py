@@ -1,34 +1,21 @@
-"""Files that appear whole or not at all."""
+"""Files of a report appear whole or not at all, and a place that refuses them is named."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
+from bonexage.disk import write_atomically
 from bonexage.errors import WrongUse
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file beside its place and move it there; folders on the way are made; text is UTF-8.
-
-    A file that was there is replaced in one step, so that no reader ever sees half of either.
+    """Put `content` (text as UTF-8) at `path` in one step; folders on the way are made.
 
     Raises:
         WrongUse: it cannot be written there.
     """
-    data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_atomically(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise WrongUse(
             f"it cannot be written ({error.strerror or error})",
