@@ -56,7 +56,8 @@ def test_one_film_is_one_line_on_stdout_and_the_disclaimer_with_the_model_on_std
     done = _predict(run, "f0.png", "--sex", "F", "--age-months", "90")
     assert done.exit_code == 0
     assert re.fullmatch(
-        r"f0\.png: \d+ years \d+ months \(\d+\.\d months\), 90% interval [\d.]+ to [\d.]+ months, SDS [+-][\d.]+\n",
+        r"f0\.png: \d+ years \d+ months \(\d+\.\d months\), 90% interval [\d.]+ to [\d.]+ months, "
+        r"SDS [+-][\d.]+\n",
         done.stdout,
     )
     assert DISCLAIMER in done.stderr
@@ -120,9 +121,7 @@ def test_subjects_are_found_by_path_name_or_id(run: Run, tmp_path: Path) -> None
     films = ["f0.png", "./f1.png", "f3.png", "f4.png"]
     assert _predict(run, *films, "--subjects", "s.csv", "--sex", "F", "--out", "o.csv").exit_code == 0
     told = [(row["sex"], row["age_months"]) for row in _csv(tmp_path / "o.csv")]
-    assert told == [("M", "100.0"), ("F", ""), ("F", ""), ("F", "")]
-    assert _predict(run, "./f3.png", "--subjects", "s.csv", "--out", "p.csv").exit_code == 0
-    assert [row["sex"] for row in _csv(tmp_path / "p.csv")] == ["M"]
+    assert told == [("M", "100.0"), ("F", ""), ("M", "50.0"), ("F", "")]
 
 
 @pytest.mark.parametrize(("coverage", "share"), [("80", "0.8"), ("95", "0.95"), ("99.5", "0.995")])
@@ -323,6 +322,21 @@ def test_info_tells_what_a_model_is(run: Run) -> None:
     assert stored["hash"] == bundle.hash
     assert stored["preprocessing"]["height"] == 64
     assert "residuals_months" not in json.dumps(stored)
+
+
+def test_evaluate_measures_a_model_on_a_data_folder(run: Run, tmp_path: Path) -> None:
+    films = tmp_path / "data/boneage-test-dataset"
+    films.mkdir(parents=True)
+    rows = [f"{number},{60 + number},{number % 2 == 0}" for number in range(8)]
+    for number in range(8):
+        write_film(films / f"{number}.png", number)
+    (tmp_path / "data/boneage-test-dataset.csv").write_text("\n".join(["id,boneage,male", *rows]) + "\n")
+    done = run("evaluate", "model.zip", "--data", "data", "--out", "figures", "--threads", "1")
+    assert done.exit_code == 0
+    assert re.match(r"Mean absolute error \d+\.\d\d months \(95% interval .*8 films", done.stdout)
+    assert DISCLAIMER in done.stderr
+    assert (tmp_path / "figures/evaluation.html").is_file()
+    assert run("evaluate", "model.zip", "--data", "nowhere", "--out", "figures").exit_code == 3
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from bonexage import __version__
-from bonexage.cli.outcomes import Form, Tally, note, to_stdout, to_table, told, use_up
+from bonexage.cli.outcomes import Form, Tally, note, progress, to_stdout, to_table, told, use_up
 from bonexage.errors import BonexageError, MissingExtra, WrongUse
 
 if TYPE_CHECKING:
@@ -192,6 +192,24 @@ def predict(
     _conclude(tally, assessor.model)
 
 
+@app.command(epilog="Examples:\n\nbonexage demo\n\nbonexage demo films/")
+def demo(
+    films: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH]...", help="Films to read in place of the plates.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the page and the picture.")] = Path("demo"),
+    model: Model = None,
+) -> None:
+    """Show what it does: read the plates of the carried atlas, or films of one's own."""
+    from bonexage.cli.demo import show_plates
+
+    if films:
+        predict(films, model=model, report=out)
+        return
+    show_plates(model, out)
+
+
 @app.command(epilog="Examples:\n\nbonexage info\n\nbonexage info model.zip --json")
 def info(
     model: Annotated[
@@ -219,13 +237,35 @@ def evaluate(
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Measure a model on labelled films: figures with intervals, pictures, a page."""
-    from bonexage.evaluation.evaluate import evaluate as measure
+    from bonexage.evaluation.evaluate import evaluate_folders
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
 
-    assessor = Assessor(load_bundle(model), threads=threads)
     share = _share(coverage)
-    measure(assessor, data, out, split=split.value, coverage=share, skip_unreadable=skip_unreadable)
+    assessor = Assessor(load_bundle(model), threads=threads)
+    tally = Tally()
+    with progress(tally) as say:
+
+        def advance(done: int, total: int) -> None:
+            tally.done, tally.total = done, total
+            say(None)
+
+        found = evaluate_folders(
+            assessor,
+            data,
+            out,
+            split="test" if split is Split.TEST else "training",
+            coverage=share,
+            skip_unreadable=skip_unreadable,
+            progress=advance,
+        )
+    error = found.overall.mae_months
+    typer.echo(
+        f"Mean absolute error {error.value:.2f} months (95% interval {error.low:.2f} to {error.high:.2f}), "
+        f"{found.overall.films} films. All figures: {out / 'evaluation.html'}"
+    )
+    tally.unusable = len(found.failures)
+    _conclude(tally, assessor.model)
 
 
 @app.command(

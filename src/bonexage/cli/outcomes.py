@@ -43,10 +43,11 @@ _ROWS: Final[dict[Form, Literal["csv", "json", "jsonl"]]] = {
 
 @dataclass
 class Tally:
-    """How many films there were so far, and how many of them were not assessed."""
+    """How many films there were so far, of how many if that is known, and how many were not assessed."""
 
     done: int = 0
     unusable: int = 0
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def to_table(out: Path, settings: Mapping[str, Any], tally: Tally, resume: bool)
     with Journal(out, settings, resume=resume) as journal:
         tally.done, tally.unusable = journal.kept, journal.unusable
         try:
-            with _progress(tally) as say:
+            with progress(tally) as say:
 
                 def add(outcome: Outcome) -> None:
                     journal.add(record(outcome))
@@ -97,7 +98,7 @@ def to_stdout(form: Form, tally: Tally) -> Iterator[Sink]:
     from bonexage.reports.text import line
 
     if form in _ROWS:
-        with _progress(tally) as say, row_writer(sys.stdout, _ROWS[form]) as write:
+        with progress(tally) as say, row_writer(sys.stdout, _ROWS[form]) as write:
 
             def add(outcome: Outcome) -> None:
                 write(record(outcome))
@@ -120,7 +121,7 @@ def _to_terminal(tally: Tally) -> Iterator[Sink]:
 
     gathered: list[Outcome] = []
     with ExitStack() as bar:
-        say = bar.enter_context(_progress(tally))
+        say = bar.enter_context(progress(tally))
 
         def show() -> None:
             bar.close()
@@ -146,7 +147,7 @@ def _to_terminal(tally: Tally) -> Iterator[Sink]:
 
 
 @contextmanager
-def _progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
+def progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
     """Show on the standard error how far it is, and what is said: a bar on a terminal, else lines."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -157,7 +158,8 @@ def _progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
     def how_far() -> str:
         speed = (tally.done - before) / max(time.monotonic() - began, 1e-3)
         failed = f", {tally.unusable} not assessed" if tally.unusable else ""
-        return f"{tally.done} films{failed}, {speed:.1f} a second"
+        of = f" of {tally.total}" if tally.total else ""
+        return f"{tally.done}{of} films{failed}, {speed:.1f} a second"
 
     if not console.is_terminal:
         shown = began

@@ -108,8 +108,23 @@ def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def table(outcomes: Sequence[Assessment | Failure]) -> Table:
-    """A table for the terminal, a row a film, with a column only for what there is; not why a film failed."""
+def table(
+    outcomes: Sequence[Assessment | Failure],
+    *,
+    names: Sequence[str] = (),
+    known_months: Sequence[float] = (),
+    film: str = "Film",
+    known: str = "Known bone age",
+) -> Table:
+    """A table for the terminal, a row a film, with a column only for what there is; not why a film failed.
+
+    Args:
+        outcomes: the films, in order.
+        names: what to call them; their files if there are none.
+        known_months: bone ages known from elsewhere, one a film, for a column of their own; or none.
+        film: heading of the first column.
+        known: heading of the known ages.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -118,17 +133,21 @@ def table(outcomes: Sequence[Assessment | Failure]) -> Table:
     scores = any(each.sds for each in assessed)
     cautions = any(each.cautions for each in assessed)
     made = Table(box=None, pad_edge=False, header_style="bold")
-    made.add_column("Film", overflow="fold")
+    made.add_column(film, overflow="fold")
     made.add_column("Sex")
     made.add_column("Bone age", no_wrap=True)
     if interval:
         made.add_column(_interval_name(interval), justify="right", no_wrap=True)
+    if known_months:
+        made.add_column(known, no_wrap=True)
     if scores:
         made.add_column("SDS", justify="right")
     if cautions:
         made.add_column("Cautions", overflow="fold")
-    for outcome in outcomes:
-        cells = {"Film": outcome.file, "Sex": outcome.subject.sex.value}
+    for at, outcome in enumerate(outcomes):
+        cells = {film: names[at] if names else outcome.file, "Sex": outcome.subject.sex.value}
+        if known_months:
+            cells[known] = months_in_words(known_months[at])
         if isinstance(outcome, Failure):
             cells["Bone age"] = outcome.status
         else:
