@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -43,57 +44,86 @@ def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
 def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator[str]:
     """Name the films that are asked for, one after the other, without opening any.
 
-    A path is a film; a folder (all pictures in it and below, sorted); a pattern such as `films/*.png`
-    (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst (a path a line, as
-    seen from the folder the command runs in); or `-`, the same from the standard input. What matches nothing is
-    named as it was given, so that it is reported when it cannot be read.
+    A path is a film; a folder (all pictures in it and below, sorted by name); a pattern such as
+    `films/*.png` (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst, with a
+    path a line as seen from the working folder; or `-`, the same from the standard input. What matches
+    nothing is named as it was given, so that it is reported when it cannot be read.
+
+    Args:
+        paths: what was asked for.
+        stdin: where `-` reads from, if not from the standard input.
+
+    Returns:
+        The paths. List files are read at once, folders and the standard input only when it comes to them.
 
     Raises:
         WrongUse: a list file cannot be read.
     """
-    for path in paths:
-        if path == "-":
-            yield from _named_in(sys.stdin if stdin is None else stdin)
-        elif path.startswith("@") and not Path(path).exists():
-            yield from _listed(path[1:])
-        elif Path(path).suffix.lower() in LIST_SUFFIXES and Path(path).is_file():
-            yield from _listed(path)
-        else:
-            yield from _found(path)
+    return chain.from_iterable([_asked_for(path, sys.stdin if stdin is None else stdin) for path in paths])
 
 
-def films_below(folder: Path) -> Iterator[Path]:
-    """All pictures in a folder and below, sorted, files before folders, hidden ones left out."""
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    shown = [entry for entry in entries if not entry.name.startswith(".")]
-    for entry in shown:
-        if not entry.is_dir() and Path(entry.name).suffix.lower() in FILM_SUFFIXES:
+def _asked_for(path: str, stdin: TextIO) -> Iterable[str]:
+    mode = _mode(path)
+    if path == "-":
+        return _names_in(stdin)
+    if path.startswith("@") and mode == 0:
+        return _listed(path[1:])
+    if stat.S_ISREG(mode) and Path(path).suffix.lower() in LIST_SUFFIXES:
+        return _listed(path)
+    if stat.S_ISDIR(mode):
+        return _below(path)
+    if mode == 0 and any(mark in path for mark in "*?["):
+        return _matching(path)
+    return [path]
+
+
+def _mode(path: str) -> int:
+    """What a path is, as `stat` says it; 0 where there is nothing."""
+    try:
+        return Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _below(folder: str) -> Iterator[str]:
+    films = _films_below(Path(folder), frozenset())
+    first = next(films, None)
+    yield folder if first is None else str(first)
+    yield from map(str, films)
+
+
+def _films_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """All pictures in a folder, then in those below it; no link back to a folder `above` is followed."""
+    try:
+        real = folder.resolve()
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if entry.name[0] != "."), key=lambda entry: entry.name)
+    except (OSError, RuntimeError):
+        yield folder
+        return
+    if real in above:
+        return
+    inner = [entry.name for entry in entries if entry.is_dir()]
+    for entry in entries:
+        if entry.name not in inner and Path(entry.name).suffix.lower() in FILM_SUFFIXES:
             yield folder / entry.name
-    for entry in shown:
-        if entry.is_dir(follow_symlinks=False):
-            yield from films_below(folder / entry.name)
+    for name in inner:
+        yield from _films_below(folder / name, above | {real})
 
 
-def _found(path: str) -> Iterator[str]:
-    if Path(path).is_dir():
-        yield from (str(film) for film in films_below(Path(path)))
-    elif glob.has_magic(path) and not Path(path).exists():
-        matches = sorted(match for match in glob.iglob(path, recursive=True) if _is_film(match))
-        yield from matches or [path]
-    else:
-        yield path
+def _matching(pattern: str) -> Iterator[str]:
+    """The films a pattern matches; other files only where it matches no films."""
+    matches = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    files = sorted(match for match in matches if stat.S_ISREG(_mode(match)))
+    films = [file for file in files if Path(file).suffix.lower() in FILM_SUFFIXES]
+    yield from films or files or [pattern]
 
 
-def _is_film(path: str) -> bool:
-    return Path(path).suffix.lower() in FILM_SUFFIXES and not Path(path).is_dir()
-
-
-def _listed(list_file: str) -> Iterator[str]:
+def _listed(list_file: str) -> list[str]:
     try:
         with Path(list_file).open(encoding="utf-8-sig") as lines:
-            yield from _named_in(lines)
-    except (OSError, UnicodeDecodeError) as error:
+            return list(_names_in(lines))
+    except (OSError, ValueError) as error:
         raise WrongUse(
             f"the list of films cannot be read ({_reason(error)})",
             remedy="Give a text file in UTF-8 with a path a line",
@@ -101,10 +131,8 @@ def _listed(list_file: str) -> Iterator[str]:
         ) from None
 
 
-def _named_in(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        if line.strip():
-            yield line.strip()
+def _names_in(lines: Iterable[str]) -> Iterator[str]:
+    return (line.strip() for line in lines if line.strip())
 
 
 def _bytes_of(path: Path, name: str) -> bytes:
@@ -112,7 +140,11 @@ def _bytes_of(path: Path, name: str) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise UnreadableFile("this is a folder", remedy="Name a film in it", subject=name)
+            raise UnreadableFile(
+                "this is a folder, not a film",
+                remedy="Name a picture, or a folder that holds some",
+                subject=name,
+            )
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableFile("this is not a file", remedy="Name a picture on disk", subject=name)
         if status.st_size > MAX_BYTES:

@@ -86,16 +86,19 @@ def read_films(
 
 
 def _paths_by_id(films: Path) -> dict[str, Path]:
-    """Pictures in a folder, and in the folders directly in it, by their names without suffix; the first wins."""
+    """Pictures in a folder, then in the folders in it, by their names without suffix; the first wins."""
+    try:
+        entries = sorted(films.iterdir())
+        inner = [entry for entry in entries if entry.suffix.lower() not in FILM_SUFFIXES and entry.is_dir()]
+        entries += [film for folder in inner for film in sorted(folder.iterdir())]
+    except OSError as error:
+        raise UnusableData(
+            f"the folder cannot be read ({error.strerror or error})",
+            remedy="Check the path and the right to read it",
+            subject=str(films),
+        ) from None
     paths: dict[str, Path] = {}
-    inner: list[Path] = []
-    for entry in sorted(films.iterdir()):
+    for entry in entries:
         if entry.suffix.lower() in FILM_SUFFIXES:
             paths.setdefault(entry.stem, entry)
-        elif not entry.name.startswith(".") and entry.is_dir():
-            inner.append(entry)
-    for folder in inner:
-        for entry in sorted(folder.iterdir()):
-            if entry.suffix.lower() in FILM_SUFFIXES:
-                paths.setdefault(entry.stem, entry)
     return paths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,13 @@ FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 INVERTED: Final = Caution(
     "inverted", "The film is inverted (dark bone on white); it was turned round before it was read"
 )
+
+DAMAGED_HEADER: Final = "damaged-header"
+SHALLOW: Final = Caution(
+    "bits-lost", "The file holds 16 bits a colour, of which 8 were read; a grey 16-bit file keeps them all"
+)
+# Raised whenever the same file would be read as other pixels, so that what was kept of it is made anew.
+READING: Final = 1
 
 _ORIENTATION_TAG: Final = 274
 _WHITE_IS_ZERO_TAG: Final = 262
@@ -55,8 +63,12 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
             _choose_page(picture, name, page)
             orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
-        _refuse_bomb(picture, name)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise _bomb(name)
         kind = "jpeg" if picture.format == "MPO" else str(picture.format).lower()
+        cautions = [Caution(DAMAGED_HEADER, f"The header is damaged in part: {text}") for text in noted]
+        if picture.mode[0] not in "IF" and any(";16" in str(tile) for tile in picture.tile):
+            cautions.append(SHALLOW)
         picture.load()
         grey = _upright(_grey(picture), 1 if kind == "tiff" else orientation)
     except UnreadableFile:
@@ -78,10 +90,9 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
             subject=name,
         ) from None
 
-    cautions = [Caution("damaged-header", f"The file's header is damaged in part: {text}") for text in noted]
-    film = without_borders(grey)
+    film = without_borders(grey, blurred_seam=kind in ("jpeg", "webp"))
     if is_inverted(film):
-        film = without_borders(np.float32(1) - film)
+        film = _turned(film)
         cautions.append(INVERTED)
     height, width = grey.shape if orientation < 5 else grey.shape[::-1]
     return Radiograph(
@@ -110,12 +121,14 @@ def unit_range(values: NDArray[Any]) -> NDArray[np.float32]:
     if is_float and sample.min() >= 0 and sample.max() <= 1:
         low, span = 0.0, 1.0
     else:
-        bottom, top = np.percentile(sample, (0.1, 99.9))
-        low = 0.0 if 0 <= bottom <= top / 2 else float(bottom)
-        bits = max(1 if is_float else 8, int(np.ceil(np.log2(max(float(top) - low, 1.0) + 1))))
+        bottom, top = (float(value) for value in np.percentile(sample, (0.1, 99.9)))
+        low = 0.0 if 0 <= bottom <= top / 2 else bottom
+        bits = max(1 if is_float else 8, math.ceil(math.log2(max(top - low, 1.0) + 1)))
         span = 2.0**bits - 1
-    scaled = (values.astype(np.float64 if values.dtype == np.int32 else np.float32) - low) / span
-    return np.clip(np.nan_to_num(scaled, nan=0.0), 0.0, 1.0).astype(np.float32)
+    # float32 holds 16-bit integers exactly, and large films are of that kind.
+    exact = values.astype(np.float32 if values.dtype == np.uint16 else np.float64)
+    scaled = np.nan_to_num(np.clip((exact - low) / span, 0.0, 1.0), nan=0.0)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _grey(picture: Image.Image) -> NDArray[np.float32]:
@@ -123,7 +136,7 @@ def _grey(picture: Image.Image) -> NDArray[np.float32]:
     if picture.mode.startswith(("I", "F")):
         grey = unit_range(np.asarray(picture))
         white_is_zero = getattr(picture, "tag_v2", {}).get(_WHITE_IS_ZERO_TAG) == 0
-        return np.float32(1) - grey if white_is_zero else grey
+        return _turned(grey) if white_is_zero else grey
     if picture.has_transparency_data:
         layered = picture.convert("RGBA")
         black = Image.new("RGBA", layered.size, (0, 0, 0, 255))
@@ -131,6 +144,11 @@ def _grey(picture: Image.Image) -> NDArray[np.float32]:
     if picture.mode not in ("1", "L", "RGB"):
         picture = picture.convert("RGB")
     return np.asarray(picture.convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def _turned(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """White for black."""
+    return np.subtract(np.float32(1), grey, dtype=np.float32)
 
 
 def _upright(grey: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
@@ -158,11 +176,6 @@ def _choose_page(picture: Image.Image, name: str, page: int | None) -> None:
         )
     if page is not None and pages > 1:
         picture.seek(page - 1)
-
-
-def _refuse_bomb(picture: Image.Image, name: str) -> None:
-    if picture.width * picture.height > MAX_PIXELS:
-        raise _bomb(name)
 
 
 def _bomb(name: str) -> UnreadableFile:

@@ -56,7 +56,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
 
     Raises:
         WrongUse: the file cannot be read, lacks a column or holds no rows, or a cell is not what its column
-            asks for; then its row (the line of the file) and column are named.
+            asks for; then its row (the header is row 1) and column are named.
     """
     header, rows = _read_table(path)
     id_column = _column(path, header, ID_COLUMNS)
