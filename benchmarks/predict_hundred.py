@@ -18,10 +18,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import bonexage
-from bonexage.disk import write_atomically
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.bundle import load_bundle
 from bonexage.reading.files import list_films
+from bonexage.reports.writing import write_whole
 from bonexage.subject import Sex, Subject
 
 PLATES = Path(bonexage.__file__).parent / "atlas" / "plates"
@@ -70,7 +70,7 @@ def main() -> None:
         print(f"{name:<12}{value:>10.2f}{len(films) / value:>18.1f}")
     print(f"ratio {figures['ratio']}, readings at most {apart:.4f} months apart, model {figures['model']}")
     if given.json:
-        write_atomically(given.json, (json.dumps(figures, indent=2) + "\n").encode())
+        write_whole(given.json, json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

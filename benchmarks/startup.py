@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bonexage
-from bonexage.disk import write_atomically
 from bonexage.reading.files import list_films
+from bonexage.reports.writing import write_whole
 
 PLATES = Path(bonexage.__file__).parent / "atlas" / "plates"
 IMPORT = "import time; began = time.perf_counter(); import bonexage; print(time.perf_counter() - began)"
@@ -62,7 +62,7 @@ def main() -> None:
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "cores": os.cpu_count(),
         }
-        write_atomically(given.json, (json.dumps(figures, indent=2) + "\n").encode())
+        write_whole(given.json, json.dumps(figures, indent=2) + "\n")
     if any(seconds[name] >= most for name, most in PROMISED_SECONDS.items()):
         sys.exit("It starts slower than promised.")
 

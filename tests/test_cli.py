@@ -25,7 +25,7 @@ from films import write_film
 from models import small_bundle, small_network
 
 Run = Callable[..., Result]
-COMMANDS = ("predict", "info", "evaluate", "train", "export", "import", "compose-atlas")
+COMMANDS = ("predict", "demo", "info", "evaluate", "train", "export", "import", "compose-atlas")
 
 
 @pytest.fixture
@@ -124,7 +124,9 @@ def test_subjects_are_found_by_path_name_or_id(run: Run, tmp_path: Path) -> None
     assert told == [("M", "100.0"), ("F", ""), ("M", "50.0"), ("F", "")]
 
 
-@pytest.mark.parametrize(("coverage", "share"), [("80", "0.8"), ("95", "0.95"), ("99.5", "0.995")])
+@pytest.mark.parametrize(
+    ("coverage", "share"), [("80", "0.8"), ("0.8", "0.8"), ("95", "0.95"), ("99.5", "0.995")]
+)
 def test_the_interval_covers_what_is_asked_for(run: Run, tmp_path: Path, coverage: str, share: str) -> None:
     assert _predict(run, "f0.png", "--coverage", coverage, "--out", "o.csv").exit_code == 0
     assert _csv(tmp_path / "o.csv")[0]["coverage"] == share
@@ -136,18 +138,18 @@ def test_the_interval_covers_what_is_asked_for(run: Run, tmp_path: Path, coverag
         (["f0.png", "--sex", "X"], "not a sex"),
         (["f0.png", "--age-months", "-3"], "out of range"),
         (["f0.png", "--coverage", "0"], "--coverage"),
+        (["f0.png", "--coverage", "1"], "--coverage"),
         (["f0.png", "--coverage", "100"], "--coverage"),
         (["f0.png", "--out", "o.xlsx"], r"\.csv"),
         (["f0.png", "--subjects", "nowhere.csv"], "nowhere.csv"),
         (["f0.png", "--resume"], "--out"),
         (["@nowhere.txt"], "nowhere.txt"),
-        (["empty"], "there is no film"),
-        (["empty", "--out", "o.csv"], "there is no film"),
+        (["-"], "there is no film"),
+        (["-", "--out", "o.csv"], "there is no film"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(run: Run, tmp_path: Path, arguments: list[str], why: str) -> None:
-    (tmp_path / "empty").mkdir()
-    done = _predict(run, *arguments)
+    done = _predict(run, *arguments, given="")
     assert done.exit_code == 2
     assert re.search(why, done.stderr)
     assert done.stderr.count("\n") == 1
@@ -190,6 +192,15 @@ def test_a_report_holds_every_film(run: Run, tmp_path: Path) -> None:
     page = (tmp_path / "page/report.html").read_text(encoding="utf-8")
     assert all(name in page for name in ("f0.png", "f1.png", "f2.png", DISCLAIMER))
     assert len(_csv(tmp_path / "o.csv")) == 3
+
+
+def test_real_films_get_a_row_each_in_order(run: Run, tmp_path: Path, data_folder: Path) -> None:
+    films = data_folder / "rsna-original" / "boneage-test-dataset"
+    done = _predict(run, str(films), "--sex", "M", "--out", "o.csv")
+    assert done.exit_code == 0
+    rows = _csv(tmp_path / "o.csv")
+    assert [row["file"] for row in rows] == [str(film) for film in sorted(films.iterdir())]
+    assert {row["status"] for row in rows} == {"assessed"}
 
 
 def test_resume_of_a_finished_table_makes_nothing_anew(run: Run, tmp_path: Path) -> None:

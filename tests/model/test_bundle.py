@@ -62,9 +62,10 @@ def test_the_same_model_writes_the_same_zip(tmp_path: Path) -> None:
         geometry=st.sampled_from(["keep-aspect", "squash"]),
         height=st.integers(32, 2000),
         width=st.integers(32, 2000),
-        mean=st.floats(-2, 2),
-        std=st.floats(0.01, 3),
-    ),
+        mean=st.tuples(st.floats(-2, 2)),
+        std=st.tuples(st.floats(0.01, 3)),
+    )
+    | st.builds(Preprocessing, mean=st.just((0.485, 0.456, 0.406)), std=st.just((0.229, 0.224, 0.225))),
     recipe=st.dictionaries(
         st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False, width=32))
     ),
@@ -126,13 +127,23 @@ def test_a_newer_schema_is_refused_with_the_version_that_reads_it(tmp_path: Path
         ({"outputs": "months"}, "outputs"),
         ({"name": "../x"}, "name"),
         (
-            {"preprocessing": {"geometry": "keep-aspect", "height": 64, "width": 64, "mean": 0, "std": 0}},
+            {
+                "preprocessing": {
+                    "geometry": "keep-aspect",
+                    "height": 64,
+                    "width": 64,
+                    "mean": [0],
+                    "std": [0],
+                }
+            },
             "std",
         ),
         ({"preprocessing": {"geometry": "keep-aspect", "size": 64}}, "size"),
         ({"calibration": {"method": "hope"}}, "calibration"),
         ({"calibration": {"method": "split-conformal", "cells": [{}]}}, "calibration"),
         ({"calibration": {"method": "split-conformal", "cells": [7]}}, "calibration"),
+        ({"data": {"ages_months": 7}}, "ages_months"),
+        ({"data": {"ages_months": [1, None]}}, "ages_months"),
         ({"sha256": {"model.onnx": "0"}}, "CARD"),
         ({"sha256": {"model.onnx": "0", "CARD.md": "0", "evil.pkl": "0"}}, r"evil\.pkl"),
     ],

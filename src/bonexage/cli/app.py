@@ -361,8 +361,10 @@ def _conclude(tally: Tally, model: str) -> None:
 
 
 def _share(coverage: float) -> float:
-    """A percentage as a share."""
-    if not 0 < coverage < 100:
+    """A percentage as a share; what is below 1 is taken as a share already."""
+    if 0 < coverage < 1:
+        return coverage
+    if not 1 < coverage < 100:
         raise WrongUse(f"an interval cannot cover {coverage:g}%", remedy="Give --coverage 80, 90 or 95")
     return coverage / 100
 

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from bonexage.atlas.plates import read_plates
 from bonexage.cli.outcomes import REPORT_PAGE
-from bonexage.disk import write_atomically
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.reading.files import read_radiograph
@@ -19,12 +18,13 @@ from bonexage.reports.figures import readings_against_ages
 from bonexage.reports.item import ReportItem
 from bonexage.reports.page import write_report
 from bonexage.reports.text import footer, table
+from bonexage.reports.writing import write_whole
 
 PICTURE: Final = "readings.png"
 OWN_AGE: Final = "Plate's own age"
 NOTE: Final = (
-    "Plates of the composite atlas, as the model reads them. A plate is the median of many children's films of "
-    "one sex and about one bone age; it shows no child."
+    "Plates of the composite atlas, as the model reads them. A plate is the median of many children's films "
+    "of one sex and about one bone age; it shows no child."
 )
 PLAIN_WIDTH: Final = 120
 
@@ -47,7 +47,7 @@ def show_plates(model: Path | None, out: Path) -> None:
     Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(shown)
     page, picture = out / REPORT_PAGE, out / PICTURE
     write_report(items, page, model=assessor.model, title="The atlas plates, read", note=NOTE, known=OWN_AGE)
-    write_atomically(picture, readings_against_ages(items))
+    write_whole(picture, readings_against_ages(items))
     typer.echo(
         f"\n{footer(assessor.model)}\n"
         f"Page of all plates: {page}\n"

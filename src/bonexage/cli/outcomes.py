@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import typer
 
 from bonexage.assessment import Failure
-from bonexage.errors import WrongUse
+from bonexage.errors import BonexageError, WrongUse
 
 if TYPE_CHECKING:
     from bonexage.model.assessor import Outcome
@@ -203,16 +203,24 @@ def use_up(outcomes: Iterator[Outcome], report: Path | None, model: str, page: i
         return
     from bonexage.reports.page import write_report
 
-    write_report((_report_item(outcome, page) for outcome in outcomes), report / REPORT_PAGE, model=model)
+    write_report(_report_items(outcomes, page), report / REPORT_PAGE, model=model)
     note(f"Page: {report / REPORT_PAGE}")
 
 
-def _report_item(outcome: Outcome, page: int | None) -> ReportItem:
+def _report_items(outcomes: Iterable[Outcome], page: int | None) -> Iterator[ReportItem]:
+    """Each outcome with its film's picture, as far as a page has room for pictures."""
     from bonexage.reading.files import read_radiograph
     from bonexage.reports.item import ReportItem
+    from bonexage.reports.page import MOST_PICTURES
 
-    picture = None if isinstance(outcome, Failure) else read_radiograph(outcome.file, page=page).pixels
-    return ReportItem(outcome, picture)
+    pictures = 0
+    for outcome in outcomes:
+        picture = None
+        if not isinstance(outcome, Failure) and pictures < MOST_PICTURES:
+            with suppress(BonexageError):  # it was read a moment ago; if it is gone, there is no picture
+                picture = read_radiograph(outcome.file, page=page).pixels
+                pictures += 1
+        yield ReportItem(outcome, picture)
 
 
 def note(text: str) -> None:

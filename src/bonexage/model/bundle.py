@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from bonexage import __version__
 from bonexage.errors import BundleError, WrongUse
 from bonexage.model.calibration import Calibration, calibration_from_json
-from bonexage.model.preprocess import Preprocessing
+from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 
 SCHEMA: Final = 1
 DESCRIPTION_PART: Final = "bundle.json"
@@ -331,18 +331,26 @@ def _from_json(stored: bytes, place: str) -> Description:
         raise _bad_description(place, f"it lists unknown parts {', '.join(unknown)}")
     if missing := [part for part in _NEEDED if part not in read["sha256"]]:
         raise _bad_description(place, f"it lists no {' and no '.join(missing)}")
+    ages = read["data"].get("ages_months", [0, 0])
+    if not isinstance(ages, list) or len(ages) != 2 or not all(_is(age, "number") for age in ages):
+        raise _bad_description(place, "data: ages_months are not the least and the most months")
     calibration = read["calibration"]
     try:
         return Description(
             **{
                 **read,
-                "preprocessing": Preprocessing(**read["preprocessing"]),
+                "preprocessing": _preprocessing(read["preprocessing"]),
                 "calibration": None if calibration is None else calibration_from_json(calibration),
                 "outputs": tuple(read["outputs"]),
             }
         )
     except (ValueError, TypeError) as error:
         raise _bad_description(place, str(error)) from None
+
+
+def _preprocessing(stored: Mapping[str, Any]) -> Preprocessing:
+    numbers = {key: tuple(value) for key, value in stored.items() if isinstance(value, list)}
+    return Preprocessing(**{**stored, **numbers})
 
 
 _Kind = Literal[

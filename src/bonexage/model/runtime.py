@@ -80,7 +80,7 @@ class Runtime:
         """Run the network.
 
         Args:
-            pixels: normalised films, float32 `[n, 1, height, width]`.
+            pixels: normalised films, float32 `[n, channels, height, width]`.
             male: float32 `[n, 1]`, 1 for a boy and 0 for a girl.
 
         Raises:

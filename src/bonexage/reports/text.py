@@ -66,11 +66,13 @@ def model_facts(bundle: Bundle) -> str:
     """What a model is, a fact a line."""
     said = bundle.description
     how = said.preprocessing
+    mean, std = (", ".join(f"{number:g}" for number in numbers) for numbers in (how.mean, how.std))
+    normalised = f"mean {mean}, std {std}"
     rows = [
         ("Model", bundle.model),
         ("Made", f"{said.created}, bonexage {said.version}"),
         ("Network", f"{said.backbone}, started from {said.started_from}"),
-        ("Input", f"{how.height} x {how.width} pixels, {how.geometry}, mean {how.mean:g}, std {how.std:g}"),
+        ("Input", f"{how.height} x {how.width} pixels, {how.geometry}, {normalised}"),
         ("Gives", ", ".join(said.outputs)),
     ]
     for folder in said.data.get("folders", ()):
