@@ -47,5 +47,5 @@ class Radiograph:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.float32 or self.pixels.size == 0:
             raise ValueError("pixels must be a float32 array [height, width] that is not empty")
         low, high = float(self.pixels.min()), float(self.pixels.max())
-        if not (0.0 <= low and high <= 1.0):
+        if not 0.0 <= low <= high <= 1.0:
             raise ValueError(f"pixels must lie in [0, 1], not [{low:g}, {high:g}]")
