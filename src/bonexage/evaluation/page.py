@@ -144,8 +144,8 @@ def _overall_html(overall: Agreement) -> str:
         for name, figure in overall.figures()
     )
     return _scrolling(
-        f"<table><caption>{_films(overall.films)}. Differences are in months; intervals are 95% bootstrap "
-        'intervals over children.</caption><thead><tr><th scope="col">Figure</th>'
+        f'<table class="short"><caption>{_films(overall.films)}. Differences are in months; '
+        'intervals are 95% bootstrap intervals over children.</caption><thead><tr><th scope="col">Figure</th>'
         '<th scope="col" class="n">Value</th><th scope="col" class="n">95% interval</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>",
         "Figures over all films",

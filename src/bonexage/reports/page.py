@@ -103,6 +103,8 @@ figcaption { font-size: .92rem; color: var(--soft); max-width: 46rem; margin-top
   .films.small { grid-template-columns: repeat(4, 1fr); }
   .film img { height: 52mm; }
   .films.small .film img { height: 38mm; }
+  figure img { max-height: 100mm; width: auto; }
+  table.short { break-inside: avoid; }
   h2 { break-after: avoid; }
   .wide { overflow: visible; }
   table { font-size: 7.6pt; }

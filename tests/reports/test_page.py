@@ -1,0 +1,244 @@
+"""The page shows every hand with its bone age, asks for nothing outside, and can be read by everyone."""
+
+import base64
+import io
+import re
+from datetime import date
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bonexage.assessment import DISCLAIMER, Assessment, Caution, Failure, Interval, StandardDeviationScore
+from bonexage.errors import RefusedRadiograph, UnreadableFile, WrongUse
+from bonexage.reports import page
+from bonexage.reports.page import ReportItem, write_report
+from bonexage.subject import Sex, Subject
+from hands import drawn_hand
+
+HAND = drawn_hand(120, 90)
+MODEL = "carried@0123456789ab"
+
+
+def assessed(name="hand.png", months=126.5, *, sex=Sex.FEMALE, age=None, picture=HAND, known=None, **more):
+    interval = Interval(max(0, months - 12), min(240, months + 12), 0.9)
+    said = Assessment(name, Subject(sex, age), months, interval, MODEL, **more)
+    return ReportItem(said, picture, known)
+
+
+def failed(name="bad.png", error=UnreadableFile):
+    return ReportItem(Failure(name, Subject(), error("it is no picture", remedy="Give a PNG"), MODEL), HAND)
+
+
+class Page(HTMLParser):
+    """A page as a machine reads it: elements with their attributes, and the text."""
+
+    VOID = ("meta", "img", "path", "br")
+
+    def __init__(self, html):
+        super().__init__()
+        self.found, self.text, self.open = [], "", []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.found if name == tag]
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(items, **options):
+        out = tmp_path / "deep" / "report.html"
+        write_report(items, out, model=MODEL, **options)
+        return Page(out.read_text(encoding="utf-8"))
+
+    return write
+
+
+def test_a_card_says_age_interval_cautions_and_score(written):
+    found = written(
+        [
+            assessed(
+                age=110.0,
+                cautions=(Caution("film-inverted", "The film was turned round."),),
+                sds=StandardDeviationScore(1.25, "Greulich and Pyle"),
+                known=120.0,
+            )
+        ],
+        known="Plate's own age",
+        made=date(2025, 1, 2),
+    )
+    for wanted in (
+        "hand.png",
+        "10 years 6 months",
+        "(126.5 months)",
+        "90% interval",
+        "114.5 to 138.5 months",
+        "The film was turned round.",
+        "+1.2 (Greulich and Pyle)",
+        "Plate's own age",
+        "120.0 months (+6.5)",
+        MODEL,
+        DISCLAIMER,
+        "2025-01-02",
+        "1 film, all assessed.",
+    ):
+        assert wanted in found.text
+
+
+@pytest.mark.parametrize(
+    ("months", "words"),
+    [
+        (11.6, "1 year 0 months"),
+        (13.0, "1 year 1 month"),
+        (0.0, "0 years 0 months"),
+        (240.0, "20 years 0 months"),
+    ],
+)
+def test_rounded_months_never_reach_twelve(written, months, words):
+    assert words in written([assessed(months=months)]).text
+
+
+def test_the_page_asks_for_nothing_outside_and_runs_nothing(written):
+    found = written([assessed(known=120.0, name=f"{n}.png") for n in range(4)] + [failed()])
+    asked = [attrs[name] for _, attrs in found.found for name in ("src", "href") if name in attrs]
+    assert len(asked) == 5
+    assert all(one.startswith("data:image/png;base64,") for one in asked)
+    assert not found.all("script")
+    assert not found.all("link")
+    policy = next(meta["content"] for meta in found.all("meta") if "http-equiv" in meta)
+    assert "default-src 'none'" in policy
+
+
+def test_names_from_outside_cannot_become_markup(written):
+    nasty = '<img src=x onerror=alert(1)>".png'
+    found = written([assessed(nasty), failed(nasty)], title=nasty, note=nasty)
+    assert found.text.count(nasty) >= 5
+    assert not any("onerror" in attrs for _, attrs in found.found)
+
+
+def test_screen_readers_find_language_texts_headers_and_names(written):
+    found = written([assessed(age=100.0, known=120.0)])
+    assert found.all("html") == [{"lang": "en"}]
+    assert all(image.get("alt") for image in found.all("img"))
+    assert all(head.get("scope") in ("col", "row") for head in found.all("th"))
+    (scale,) = found.all("svg")
+    assert scale["role"] == "img"
+    for said in (
+        "Bone age 10 years",
+        "90% interval 114.5",
+        "known bone age 120.0",
+        "chronological age 100.0",
+    ):
+        assert said in scale["aria-label"]
+    assert next(level for level, _ in found.found if re.fullmatch(r"h\d", level)) == "h1"
+    assert all(region.get("aria-label") for region in found.all("div") if region.get("role") == "region")
+
+
+def test_every_element_is_closed(written):
+    assert written([assessed(known=1.0) for _ in range(4)] + [failed()]).open == []
+
+
+def test_pages_suit_paper_phones_and_dark_rooms(written, tmp_path):
+    written([assessed()])
+    html = (tmp_path / "deep" / "report.html").read_text(encoding="utf-8")
+    assert "@media print" in html
+    assert "prefers-color-scheme: dark" in html
+    assert 'name="viewport"' in html
+
+
+def test_films_without_a_bone_age_are_told_with_what_to_do(written):
+    found = written([assessed(), failed(), failed("chest.png", RefusedRadiograph)])
+    assert "bad.png, unreadable: it is no picture. Give a PNG." in found.text
+    assert "chest.png, refused" in found.text
+    assert "3 films: 1 assessed, 1 refused, 1 unreadable." in found.text
+
+
+def test_films_of_known_age_are_drawn_against_it(written):
+    girls = [assessed(f"{n}.png", 100 + n, known=100.0) for n in range(3)]
+    found = written([*girls, assessed("boy.png", 90, sex=Sex.MALE, known=88.0)])
+    assert "Girls, 3 films: the readings lie 1.0 months from the known ages" in found.text
+    assert "Boys, 1 film" in found.text
+    assert len(found.all("figure")) == 2
+    assert "Readings against ages" not in written(girls[:2]).text
+
+
+def test_hundreds_of_films_make_a_page_of_bearable_size(written, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MOST_PICTURES", 70)
+    monkeypatch.setattr(page, "MOST_ROWS", 80)
+    found = written(assessed(f"{n}.png", picture=HAND) for n in range(100))
+    assert len(found.all("img")) == 70
+    assert "20 more films" in found.text
+    assert "100 films, all assessed." in found.text
+    assert (tmp_path / "deep" / "report.html").stat().st_size < 3_000_000
+
+
+def test_large_films_are_embedded_small(written):
+    found = written([assessed(picture=np.random.default_rng(0).random((900, 700), np.float32))])
+    source = found.all("img")[0]["src"].removeprefix("data:image/png;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(source))) as embedded:
+        assert embedded.size == (311, 400)
+        assert embedded.mode == "L"
+
+
+def test_pictures_are_asked_for_only_where_one_is_shown(written, monkeypatch):
+    monkeypatch.setattr(page, "MOST_PICTURES", 2)
+    asked = []
+
+    def picture_of(said):
+        asked.append(said.file)
+        if said.file == "gone.png":
+            raise UnreadableFile("it is gone", remedy="Bring it back")
+        return HAND
+
+    names = ["gone.png", "a.png", "b.png", "c.png"]
+    found = written([failed(), *(assessed(name, picture=None) for name in names)], picture_of=picture_of)
+    assert asked == ["gone.png", "a.png", "b.png"]
+    assert [image["alt"] for image in found.all("img")] == ["Hand radiograph a.png", "Hand radiograph b.png"]
+    assert "gone.png" in found.text
+    assert "c.png" in found.text
+
+
+def test_nothing_assessed_and_nothing_at_all_are_pages_too(written):
+    assert "1 film: 0 assessed, 1 unreadable." in written([failed()]).text
+    assert "0 films" in written([]).text
+
+
+def test_a_film_without_interval_or_picture_has_its_row(written):
+    said = Assessment("plain.png", Subject(), 50.0, None, MODEL)
+    found = written([ReportItem(said)])
+    assert "4 years 2 months (50.0 months)" in found.text
+    assert "unknown sex" in found.text
+    assert not found.all("img")
+
+
+def test_a_page_that_cannot_be_written_is_named_and_the_old_one_stays(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(WrongUse, match="file"):
+        write_report([assessed()], tmp_path / "file" / "report.html", model=MODEL)
+    out = tmp_path / "report.html"
+    out.write_text("old")
+
+    def stops():
+        yield assessed()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_report(stops(), out, model=MODEL)
+    assert out.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "report.html"}
