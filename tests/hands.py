@@ -22,7 +22,7 @@ _FINGERS = (
 def drawn_hand(height: int = 200, width: int = 160, seed: int = 0) -> Picture:
     """Draw a hand as a radiograph shows it: float32 `[height, width]` in [0, 1], bone bright.
 
-    Background about 0.1, soft tissue about 0.4, bone about 0.8, with grain. The same seed draws the same hand.
+    Background about 0.1, soft tissue about 0.4, bone about 0.8, with grain; a seed draws one hand.
     """
     rng = np.random.default_rng(seed)
     rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height

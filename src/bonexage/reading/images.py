@@ -26,9 +26,7 @@ FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 INVERTED: Final = Caution(
     "inverted", "The film is inverted (dark bone on white); it was turned round before it was read"
 )
-
-DAMAGED_HEADER: Final = "damaged-header"
-SHALLOW: Final = Caution(
+BITS_LOST: Final = Caution(
     "bits-lost", "The file holds 16 bits a colour, of which 8 were read; a grey 16-bit file keeps them all"
 )
 # Raised whenever the same file would be read as other pixels, so that what was kept of it is made anew.
@@ -37,6 +35,8 @@ READING: Final = 1
 _ORIENTATION_TAG: Final = 274
 _WHITE_IS_ZERO_TAG: Final = 262
 _CONVERT: Final = "Save it anew as an 8- or 16-bit grey PNG and give that file"
+_AGAIN: Final = "Export or copy it again"
+_SMALLER: Final = "Give a smaller copy of it"
 _opening = threading.Lock()
 
 
@@ -56,49 +56,21 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
     Raises:
         UnreadableFile: no radiograph can be read from the bytes; says why and what to do.
     """
-    if not data:
-        raise UnreadableFile("the file is empty", remedy="Export or copy it again", subject=name)
-    try:
-        with _noting_warnings() as noted:
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-            _choose_page(picture, name, page)
-            orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise _bomb(name)
+    with _unreadable(name):
+        if not data:
+            raise UnreadableFile("the file is empty", remedy=_AGAIN, subject=name)
+        picture, orientation, noted = _opened(data, name, page)
         kind = "jpeg" if picture.format == "MPO" else str(picture.format).lower()
-        cautions = [Caution(DAMAGED_HEADER, f"The header is damaged in part: {text}") for text in noted]
-        if picture.mode[0] not in "IF" and any(";16" in str(tile) for tile in picture.tile):
-            cautions.append(SHALLOW)
-        picture.load()
+        # Pillow turns a TIFF upright by itself when it loads it.
         grey = _upright(_grey(picture), 1 if kind == "tiff" else orientation)
-    except UnreadableFile:
-        raise
-    except UnidentifiedImageError:
-        raise UnreadableFile(
-            "this is not a PNG, JPEG, TIFF, BMP or WebP picture", remedy=_CONVERT, subject=name
-        ) from None
-    except Image.DecompressionBombError:
-        raise _bomb(name) from None
-    except MemoryError:
-        raise UnreadableFile(
-            "the picture does not fit into memory", remedy="Give a smaller copy of it", subject=name
-        ) from None
-    except Exception as error:  # Pillow's readers raise nearly everything on damaged files
-        raise UnreadableFile(
-            f"the picture is damaged or cut short ({_one_line(error)})",
-            remedy="Export or copy it again",
-            subject=name,
-        ) from None
 
     film = without_borders(grey, blurred_seam=kind in ("jpeg", "webp"))
-    if is_inverted(film):
-        film = _turned(film)
-        cautions.append(INVERTED)
+    inverted = is_inverted(film)
     height, width = grey.shape if orientation < 5 else grey.shape[::-1]
     return Radiograph(
-        pixels=np.ascontiguousarray(film),
+        pixels=np.ascontiguousarray(_turned(film) if inverted else film),
         provenance=Provenance(name, hashlib.sha256(data).hexdigest(), (height, width), kind),
-        cautions=tuple(cautions),
+        cautions=(*noted, INVERTED) if inverted else noted,
     )
 
 
@@ -126,9 +98,12 @@ def unit_range(values: NDArray[Any]) -> NDArray[np.float32]:
         bits = max(1 if is_float else 8, math.ceil(math.log2(max(top - low, 1.0) + 1)))
         span = 2.0**bits - 1
     # float32 holds 16-bit integers exactly, and large films are of that kind.
-    exact = values.astype(np.float32 if values.dtype == np.uint16 else np.float64)
-    scaled = np.nan_to_num(np.clip((exact - low) / span, 0.0, 1.0), nan=0.0)
-    return np.asarray(scaled, dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # a pixel without a value is background
+        exact: NDArray[np.floating[Any]] = np.asarray(
+            values, dtype=np.float32 if values.dtype == np.uint16 else np.float64
+        )
+        scaled = np.clip((exact - low) / span, 0.0, 1.0)
+    return np.asarray(np.nan_to_num(scaled, nan=0.0), dtype=np.float32)
 
 
 def _grey(picture: Image.Image) -> NDArray[np.float32]:
@@ -162,6 +137,26 @@ def _upright(grey: NDArray[np.float32], orientation: int) -> NDArray[np.float32]
     return grey
 
 
+def _opened(data: bytes, name: str, page: int | None) -> tuple[Image.Image, int, tuple[Caution, ...]]:
+    """The decoded picture as Pillow has it, its EXIF orientation, and what is to be known of the file."""
+    with _noting_warnings() as noted:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        _choose_page(picture, name, page)
+    if picture.width * picture.height > MAX_PIXELS:
+        raise _too_large(name)
+    lost = picture.mode[0] not in "IF" and any(";16" in str(tile) for tile in picture.tile)
+    if picture.format == "PNG":  # its EXIF may come after its pixels
+        picture.load()
+    with _noting_warnings() as noted_too:
+        orientation = int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    picture.load()
+    damage = (
+        Caution("damaged-header", f"The header is damaged in part: {warning}")
+        for warning in dict.fromkeys(noted + noted_too)
+    )
+    return picture, orientation, (*damage, *((BITS_LOST,) if lost else ()))
+
+
 def _choose_page(picture: Image.Image, name: str, page: int | None) -> None:
     pages = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
     if page is None and pages > 1:
@@ -178,12 +173,31 @@ def _choose_page(picture: Image.Image, name: str, page: int | None) -> None:
         picture.seek(page - 1)
 
 
-def _bomb(name: str) -> UnreadableFile:
+def _too_large(name: str) -> UnreadableFile:
     return UnreadableFile(
-        f"the picture has more than {MAX_PIXELS // 1_000_000} million pixels",
-        remedy="Give a smaller copy of it",
-        subject=name,
+        f"the picture has more than {MAX_PIXELS // 1_000_000} million pixels", remedy=_SMALLER, subject=name
     )
+
+
+@contextmanager
+def _unreadable(name: str) -> Iterator[None]:
+    """Turn whatever a picture's decoder raises into an UnreadableFile."""
+    try:
+        yield
+    except UnreadableFile:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableFile(
+            "this is not a PNG, JPEG, TIFF, BMP or WebP picture", remedy=_CONVERT, subject=name
+        ) from None
+    except Image.DecompressionBombError:
+        raise _too_large(name) from None
+    except MemoryError:
+        raise UnreadableFile("the picture does not fit into memory", remedy=_SMALLER, subject=name) from None
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise UnreadableFile(
+            f"the picture is damaged or cut short ({_one_line(error)})", remedy=_AGAIN, subject=name
+        ) from None
 
 
 @contextmanager
