@@ -14,6 +14,7 @@ from PIL import Image
 
 from bonexage.assessment import Assessment, Caution, Interval, Reading
 from bonexage.errors import UnusableData, WrongUse
+from bonexage.evaluation import pictures
 from bonexage.evaluation.evaluate import evaluate, evaluate_folders
 from bonexage.evaluation.metrics import agreement
 from bonexage.model.assessor import PlacedFilm
@@ -100,6 +101,14 @@ def films(film):
     return made
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Spares a test that looks at no figure the time to draw them."""
+    out = io.BytesIO()
+    Image.new("L", (8, 8)).save(out, format="PNG")
+    monkeypatch.setattr(pictures, "draw", lambda _: {pictures.SCATTER: out.getvalue()})
+
+
 class Page(HTMLParser):
     """Collects what a page asks for and says."""
 
@@ -136,6 +145,7 @@ def test_the_folder_holds_figures_predictions_pictures_and_a_page(films, tmp_pat
                 assert picture.format == "PNG"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_figure_is_that_of_the_films_of_its_group(films, tmp_path):
     evaluate(StandIn(), films, tmp_path, split="test", resamples=100)
     told = json.loads((tmp_path / "evaluation.json").read_text())
@@ -161,6 +171,7 @@ def test_every_figure_is_that_of_the_films_of_its_group(films, tmp_path):
         assert {name: group[name] for name in alone} == alone
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_predictions_have_a_row_a_film_in_order_with_one_decimal(films, tmp_path):
     evaluate(StandIn(), films, tmp_path, split="test", resamples=10)
     with (tmp_path / "predictions.csv").open(newline="") as opened:
@@ -175,6 +186,7 @@ def test_predictions_have_a_row_a_film_in_order_with_one_decimal(films, tmp_path
     assert first["cautions"] == "made-up"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_model_is_given_the_labelled_sex_and_no_age(films, tmp_path):
     assessor = StandIn()
     evaluate(assessor, films, tmp_path, split="test", resamples=10)
@@ -182,6 +194,7 @@ def test_the_model_is_given_the_labelled_sex_and_no_age(films, tmp_path):
     assert all(subject.age_months is None for subject in assessor.asked)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unreadable_and_missing_films_are_listed_everywhere_and_counted_nowhere(films, film, tmp_path):
     broken = film("broken", 100, 100, content=b"no picture")
     out = tmp_path / "out"
@@ -250,6 +263,7 @@ def test_ages_at_both_ends_and_films_of_unknown_sex_have_their_place(film, tmp_p
     assert {group.sex for group in done.select(by_sex=True, by_age=False)} == set(Sex)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_without_intervals_has_none_in_its_figures(films, tmp_path):
     done = evaluate(StandIn(reach=0), films, tmp_path, split="test", resamples=10)
     assert done.overall.covered is None
@@ -259,11 +273,13 @@ def test_a_model_without_intervals_has_none_in_its_figures(films, tmp_path):
     assert "carries no calibration" in Page((tmp_path / "evaluation.html").read_text()).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_films_of_one_id_count_as_one_child(films, tmp_path):
     done = evaluate(StandIn(), [*films, *films], tmp_path, split="test", resamples=10)
     assert (done.overall.films, done.overall.children) == (80, 40)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_film_and_no_assessable_film_are_said_so(film, tmp_path):
     with pytest.raises(UnusableData, match="no film"):
         evaluate(StandIn(), [], tmp_path / "out", split="test")
@@ -272,6 +288,7 @@ def test_no_film_and_no_assessable_film_are_said_so(film, tmp_path):
     assert "unreadable" in (tmp_path / "out" / "predictions.csv").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_place_that_cannot_be_written_is_named(films, tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(WrongUse, match="taken"):
@@ -279,12 +296,14 @@ def test_a_place_that_cannot_be_written_is_named(films, tmp_path):
     assert (tmp_path / "taken").read_text() == "a file"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_progress_counts_every_film(films, tmp_path):
     seen = []
     evaluate(StandIn(), films, tmp_path, split="test", resamples=10, progress=lambda *at: seen.append(at))
     assert seen == [(done, 40) for done in range(1, 41)]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folders_in_the_rsna_layout_are_evaluated_together(tmp_path, hand):
     for name, ids in (("first", (1, 2)), ("second", (2, 3))):
         split = tmp_path / name / "boneage-test-dataset"

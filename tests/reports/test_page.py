@@ -196,24 +196,6 @@ def test_large_films_are_embedded_small(written):
         assert embedded.mode == "L"
 
 
-def test_pictures_are_asked_for_only_where_one_is_shown(written, monkeypatch):
-    monkeypatch.setattr(page, "MOST_PICTURES", 2)
-    asked = []
-
-    def picture_of(said):
-        asked.append(said.file)
-        if said.file == "gone.png":
-            raise UnreadableFile("it is gone", remedy="Bring it back")
-        return HAND
-
-    names = ["gone.png", "a.png", "b.png", "c.png"]
-    found = written([failed(), *(assessed(name, picture=None) for name in names)], picture_of=picture_of)
-    assert asked == ["gone.png", "a.png", "b.png"]
-    assert [image["alt"] for image in found.all("img")] == ["Hand radiograph a.png", "Hand radiograph b.png"]
-    assert "gone.png" in found.text
-    assert "c.png" in found.text
-
-
 def test_nothing_assessed_and_nothing_at_all_are_pages_too(written):
     assert "1 film: 0 assessed, 1 unreadable." in written([failed()]).text
     assert "0 films" in written([]).text

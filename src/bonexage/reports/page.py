@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from html import escape
@@ -16,9 +16,8 @@ from PIL import Image
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, MAX_BONE_AGE_MONTHS, Assessment, Failure, Interval
-from bonexage.errors import BonexageError
 from bonexage.reports.figures import readings_against_ages
-from bonexage.reports.item import Grey, Picture, ReportItem, thumbnail
+from bonexage.reports.item import Grey, ReportItem, thumbnail
 from bonexage.reports.writing import write_whole
 from bonexage.subject import Sex
 
@@ -122,7 +121,6 @@ def write_report(
     note: str = "",
     known: str = "Known bone age",
     made: date | None = None,
-    picture_of: Callable[[Assessment], Picture] | None = None,
 ) -> None:
     """Write one page with every film: its picture, bone age, interval on a scale, cautions.
 
@@ -137,13 +135,11 @@ def write_report(
         note: a sentence under the heading, such as what the films are.
         known: what `known_age_months` is called, such as 'Plate's own age'.
         made: date to print; None for today.
-        picture_of: gives the picture of an assessed film that brings none, asked only where one is shown; a
-            film that it cannot read again has no picture.
 
     Raises:
         WrongUse: the page cannot be written there.
     """
-    kept = _keep(items, picture_of)
+    kept = _keep(items)
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f"<p>{escape(note)}</p>" if note else "",
@@ -200,7 +196,7 @@ class _Kept:
     items: tuple[ReportItem, ...]
 
 
-def _keep(items: Iterable[ReportItem], picture_of: Callable[[Assessment], Picture] | None) -> _Kept:
+def _keep(items: Iterable[ReportItem]) -> _Kept:
     counts: Counter[str] = Counter()
     kept: list[ReportItem] = []
     pictures = 0
@@ -208,23 +204,12 @@ def _keep(items: Iterable[ReportItem], picture_of: Callable[[Assessment], Pictur
         counts[item.outcome.status if isinstance(item.outcome, Failure) else "assessed"] += 1
         if len(kept) == MOST_ROWS:
             continue
-        picture = _thumbnail_of(item, picture_of) if pictures < MOST_PICTURES else None
-        pictures += picture is not None
+        picture = None
+        if item.picture is not None and item.assessment is not None and pictures < MOST_PICTURES:
+            picture = thumbnail(item.picture, _LARGE_PX)
+            pictures += 1
         kept.append(replace(item, picture=picture))
     return _Kept(counts, tuple(kept))
-
-
-def _thumbnail_of(item: ReportItem, picture_of: Callable[[Assessment], Picture] | None) -> Grey | None:
-    """The picture of an assessed film, made small; None where there is none."""
-    picture = item.picture
-    if item.assessment is None:
-        return None
-    if picture is None and picture_of is not None:
-        try:
-            picture = picture_of(item.assessment)
-        except BonexageError:  # it could be read a moment ago; its row stays
-            return None
-    return None if picture is None else thumbnail(picture, _LARGE_PX)
 
 
 def _count_sentence(counts: Counter[str]) -> str:
