@@ -69,6 +69,7 @@ def _load(model: Path) -> Bundle:
         from bonexage.learning.export import import_checkpoint
     except ModuleNotFoundError:
         raise MissingExtra("Reading a .pth checkpoint", "learn") from None
+    _note(f"Importing {model}; to do this only once: bonexage import {model} --out BUNDLE")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "imported"
         import_checkpoint(model, out)

@@ -113,6 +113,34 @@ def test_a_missing_film_is_no_black_image(films: list[str], capsys: pytest.Captu
     assert films[1] in out.err
 
 
+def test_a_checkpoint_is_made_a_bundle_for_the_while(
+    films: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from bonexage.learning import export
+
+    made = []
+
+    def imported(checkpoint: Path, out: Path) -> None:
+        made.append(out)
+        small_bundle(out, preprocessing=Preprocessing("squash", 512, 512))
+
+    monkeypatch.setattr(export, "import_checkpoint", imported)
+    Path("best.pth").write_bytes(b"weights")
+    assert predict.main([films[0], "M", "64", "best.pth"]) == 0
+    assert PUBLISHED_LINE.fullmatch(capsys.readouterr().out.strip())
+    assert [out.exists() for out in made] == [False]
+
+
+def test_a_checkpoint_without_pytorch_names_the_line_that_installs_it(
+    films: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bonexage.learning.export", None)
+    Path("best.pth").write_bytes(b"weights")
+    assert predict.main([films[0], "M", "64", "best.pth"]) == 2
+    assert "pip install 'bonexage[learn]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from bonexage import __version__
-from bonexage.cli.outcomes import Form, Tally, note, progress, to_stdout, to_table, told, use_up
+from bonexage.cli.outcomes import Form, Tally, counting, note, to_stdout, to_table, told, use_up
 from bonexage.errors import BonexageError, MissingExtra, WrongUse
 
 if TYPE_CHECKING:
@@ -243,13 +243,7 @@ def evaluate(
 
     share = _share(coverage)
     assessor = Assessor(load_bundle(model), threads=threads)
-    tally = Tally()
-    with progress(tally) as say:
-
-        def advance(done: int, total: int) -> None:
-            tally.done, tally.total = done, total
-            say(None)
-
+    with counting() as advance:
         found = evaluate_folders(
             assessor,
             data,
@@ -264,8 +258,7 @@ def evaluate(
         f"Mean absolute error {error.value:.2f} months (95% interval {error.low:.2f} to {error.high:.2f}), "
         f"{found.overall.films} films. All figures: {out / 'evaluation.html'}"
     )
-    tally.unusable = len(found.failures)
-    _conclude(tally, assessor.model)
+    _conclude(Tally(len(found.measured), len(found.failures)), assessor.model)
 
 
 @app.command(
@@ -304,12 +297,21 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run folder that `bonexage train` made.")],
     *,
     out: BundleOut,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="The run's data folders, if they are no longer where it found them."),
+    ] = None,
+    with_weights: Annotated[
+        bool, typer.Option("--with-weights", help="Put the weights in too, to start another training from.")
+    ] = False,
 ) -> None:
     """Make a bundle of a run's best checkpoint."""
     _need_learning("Export")
     from bonexage.learning.export import export_run
 
-    _tell_bundle(export_run(run, out), out)
+    with counting() as advance:
+        bundle = export_run(run, out, data=data or (), with_weights=with_weights, progress=advance)
+    _tell_bundle(bundle, out)
 
 
 @app.command("import", epilog="Example:\n\nbonexage import bone_age.pth --out bone_age.zip")

@@ -186,6 +186,19 @@ def progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
         yield draw
 
 
+@contextmanager
+def counting() -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of work that tells how many films are done and how many there are."""
+    tally = Tally()
+    with progress(tally) as say:
+
+        def advance(done: int, total: int) -> None:
+            tally.done, tally.total = done, total
+            say(None)
+
+        yield advance
+
+
 def told(outcomes: Iterator[Outcome], add: Callable[[Outcome], None], tally: Tally) -> Iterator[Outcome]:
     """The same outcomes, each counted and given to a sink as it passes."""
     for outcome in outcomes:
