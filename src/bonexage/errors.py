@@ -23,7 +23,7 @@ class BonexageError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.subject}: " if self.subject else ""
-        return f"{place}{self.problem}. {self.remedy}."
+        return f"{place}{self.problem}. {self.remedy}{'' if self.remedy.endswith('?') else '.'}"
 
 
 class WrongUse(BonexageError):

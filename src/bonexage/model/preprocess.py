@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +22,30 @@ class Preprocessing:
             'squash' fills the input and loses the aspect ratio, as first published.
         height: rows of the input in pixels.
         width: columns of the input in pixels.
-        mean: subtracted from the pixels in [0, 1].
-        std: divides what remains.
+        mean: subtracted from the pixels in [0, 1]; one number for a grey input, or three for a network
+            that wants its three channels normalised apart (as ImageNet's are).
+        std: divides what remains; as many numbers.
     """
 
     geometry: Geometry = "keep-aspect"
     height: int = 512
     width: int = 512
-    mean: float = 0.5
-    std: float = 0.5
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
         if self.geometry not in ("keep-aspect", "squash"):
             raise ValueError(f"no such geometry: {self.geometry!r}")
         if self.height < 32 or self.width < 32:
             raise ValueError(f"an input of {self.height} x {self.width} pixels is too small")
-        if self.std <= 0:
-            raise ValueError(f"std must be positive: {self.std}")
+        if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean) or min(self.std) <= 0:
+            raise ValueError(f"mean and std must be one or three numbers: {self.mean}, {self.std}")
+
+
+def preprocessing_from_json(stored: Mapping[str, Any]) -> Preprocessing:
+    """Read back a preprocessing from its fields; raises ValueError or TypeError where they are not its own."""
+    numbers = {key: tuple(float(each) for each in stored[key]) for key in ("mean", "std") if key in stored}
+    return Preprocessing(**{**stored, **numbers})
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,8 @@ def place(pixels: NDArray[np.float32], how: Preprocessing) -> NDArray[np.uint8]:
 
 
 def normalise(placed: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
-    """Turn placed films uint8 `[n, height, width]` into the network's input float32 `[n, 1, height, width]`."""
-    scaled = placed[:, np.newaxis].astype(np.float32) * np.float32(1 / 255)
-    return (scaled - np.float32(how.mean)) / np.float32(how.std)
+    """Turn placed films uint8 `[n, height, width]` into the network's input float32 `[n, channels, height, width]`."""
+    mean = np.array(how.mean, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    std = np.array(how.std, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    normalised: NDArray[np.float32] = (placed[:, np.newaxis] * np.float32(1 / 255) - mean) / std
+    return normalised

@@ -1,0 +1,1 @@
+"""A data folder becomes a bundle: PyTorch, timm and SimpleITK live here and nowhere else."""

@@ -1,0 +1,168 @@
+"""Preprocessed films on disk: each is decoded once, whatever happens to the run."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import astuple, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonexage.errors import UnreadableFile, UnusableData
+from bonexage.model import preprocess
+from bonexage.model.preprocess import Preprocessing, place
+from bonexage.reading import files, framing, images
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Films placed for one preprocessing.
+
+    Attributes:
+        pixels: uint8 `[films, height, width]`, memory-mapped and read-only.
+        row_of: the row of each film by its path.
+        hashes: the SHA-256 of each film's file by its path.
+        unreadable: what is wrong with each film that could not be read.
+    """
+
+    pixels: NDArray[np.uint8]
+    row_of: Mapping[Path, int]
+    hashes: Mapping[Path, str]
+    unreadable: tuple[str, ...]
+
+
+def build_cache(
+    films: Sequence[Path],
+    how: Preprocessing,
+    folder: Path,
+    *,
+    skip_unreadable: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Cache:
+    """Place every film once, on all cores, and map the result.
+
+    Films are known by the hash of their content, so a film that was placed before, under whatever name,
+    is not read again; a changed film is. A build that was stopped goes on where it was.
+
+    Raises:
+        UnusableData: films cannot be read; all of them are named.
+    """
+    home = folder / cache_key(how)
+    home.mkdir(parents=True, exist_ok=True)
+    row_of_hash = _read_index(home / "index.csv")
+    hashes, problems = _hash_films(films)
+    fresh: dict[str, Path] = {}
+    for path, digest in hashes.items():
+        if digest not in row_of_hash:
+            fresh.setdefault(digest, path)
+    problems += _place_films(fresh, how, home, row_of_hash, progress)
+    if problems and not skip_unreadable:
+        raise UnusableData(
+            f"{len(problems)} films cannot be used:\n  " + "\n  ".join(problems) + "\n",
+            remedy="Mend or remove them, or go on without them with --skip-unreadable",
+        )
+    usable = {path: digest for path, digest in hashes.items() if digest in row_of_hash}
+    row_of = {path: row_of_hash[digest] for path, digest in usable.items()}
+    shape = (max(row_of_hash.values(), default=-1) + 1, how.height, how.width)
+    pixels = (
+        np.memmap(home / "films.u8", dtype=np.uint8, mode="r", shape=shape)
+        if shape[0]
+        else np.zeros(shape, dtype=np.uint8)
+    )
+    return Cache(pixels, row_of, usable, tuple(problems))
+
+
+def cache_key(how: Preprocessing) -> str:
+    """A short name for a preprocessing and the code that reads and places films."""
+    code = "".join(inspect.getsource(module) for module in (files, framing, images, preprocess))
+    return hashlib.sha256(f"{astuple(how)}{code}".encode()).hexdigest()[:16]
+
+
+def _hash_films(films: Iterable[Path]) -> tuple[dict[Path, str], list[str]]:
+    hashes: dict[Path, str] = {}
+    problems: list[str] = []
+    for path in films:
+        try:
+            with path.open("rb") as file:
+                hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as problem:
+            problems.append(f"{path}: {problem.strerror}")
+    return hashes, problems
+
+
+def _place_films(
+    fresh: Mapping[str, Path],
+    how: Preprocessing,
+    home: Path,
+    row_of_hash: dict[str, int],
+    progress: Callable[[int, int], None],
+) -> list[str]:
+    """Place films that are not in the cache, adding each to the index once it is on disk."""
+    if not fresh:
+        return []
+    first_row = max(row_of_hash.values(), default=-1) + 1
+    rows = {digest: first_row + number for number, digest in enumerate(fresh)}
+    store = home / "films.u8"
+    store.touch()
+    os.truncate(store, (first_row + len(fresh)) * how.height * how.width)
+    digests = list(fresh)
+    chunks = [digests[start : start + CHUNK] for start in range(0, len(digests), CHUNK)]
+    problems: list[str] = []
+    done = 0
+    with (
+        ProcessPoolExecutor(mp_context=get_context("spawn")) as workers,
+        (home / "index.csv").open("a", encoding="ascii") as index,
+    ):
+        tasks = {
+            workers.submit(
+                _place_chunk, [(fresh[digest], rows[digest]) for digest in chunk], how, store
+            ): chunk
+            for chunk in chunks
+        }
+        for task in as_completed(tasks):
+            failed = task.result()
+            for digest in tasks[task]:
+                if fresh[digest] in failed:
+                    problems.append(failed[fresh[digest]])
+                else:
+                    row_of_hash[digest] = rows[digest]
+                    index.write(f"{digest},{rows[digest]}\n")
+            index.flush()
+            done += len(tasks[task])
+            progress(done, len(fresh))
+    return sorted(problems)
+
+
+def _place_chunk(films: Sequence[tuple[Path, int]], how: Preprocessing, store: Path) -> dict[Path, str]:
+    """Place some films into their rows of the store; returns what is wrong with those that cannot be."""
+    failed: dict[Path, str] = {}
+    with store.open("r+b") as file:
+        for path, row in films:
+            try:
+                placed = place(files.read_radiograph(path).pixels, how)
+            except UnreadableFile as problem:
+                failed[path] = str(problem)
+                continue
+            file.seek(row * how.height * how.width)
+            file.write(placed.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    return failed
+
+
+def _read_index(index: Path) -> dict[str, int]:
+    """The rows of the films that were placed; a torn last line is passed over."""
+    if not index.exists():
+        return {}
+    lines = index.read_text(encoding="ascii").split("\n")
+    if lines[-1]:
+        index.write_text("".join(f"{line}\n" for line in lines[:-1]), encoding="ascii")
+    return {digest: int(row) for digest, row in (line.split(",") for line in lines[:-1])}

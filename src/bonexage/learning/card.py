@@ -1,0 +1,116 @@
+"""The model card of a bundle, in the form Hugging Face reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bonexage.assessment import DISCLAIMER
+from bonexage.model.bundle import Description
+
+CITATION = (
+    "Halabi SS, Prevedello LM, Kalpathy-Cramer J, et al. The RSNA Pediatric Bone Age Machine Learning "
+    "Challenge. Radiology 2019;290(2):498-503"
+)
+SHOWN = {
+    "mae_months": "mean absolute deviation, months",
+    "bias_months": "bias, months",
+    "within_12_months": "share within 12 months",
+}
+
+
+def write_card(description: Description) -> str:
+    """The card, Markdown with a YAML head."""
+    return "\n".join([*_head(description), *_body(description)]) + "\n"
+
+
+def _head(description: Description) -> list[str]:
+    return [
+        "---",
+        "library_name: bonexage",
+        "license: other",
+        "license_name: rsna-non-commercial",
+        "pipeline_tag: image-classification",
+        "tags: [medical, radiology, bone-age, onnx]",
+        "---",
+        f"# {description.name}",
+        "",
+        f"Bone age in months (0 to {description.max_months:g}) from a radiograph of the left hand. "
+        f"{DISCLAIMER}",
+    ]
+
+
+def _body(description: Description) -> list[str]:
+    how = description.preprocessing
+    lines = [
+        "",
+        "## Model",
+        "",
+        f"- Backbone {description.backbone}, GeM pooling, sex encoder, head with Mish, "
+        f"sigmoid * {description.max_months:g}.",
+        f"- Input {how.height} x {how.width} pixels, {how.geometry}, mean {_numbers(how.mean)}, "
+        f"std {_numbers(how.std)}.",
+        f"- Started from {description.started_from}. Made {description.created}.",
+    ]
+    if description.onnx_difference_months is not None:
+        lines.append(
+            f"- The ONNX graph differs from the trained network by at most "
+            f"{description.onnx_difference_months:.4f} months on the films compared."
+        )
+    lines += ["", "## Data and terms", ""]
+    if description.data:
+        lines += [f"- {folder['name']}: {folder['films']} films" for folder in description.data["folders"]]
+        low, high = description.data["ages_months"]
+        lines.append(f"- Labelled bone ages from {low:g} to {high:g} months.")
+    lines += [
+        "- RSNA's films may be used for academic research, education and other non-commercial purposes; "
+        "a model trained on them carries the same restriction.",
+        f"- {CITATION}.",
+        "",
+        "## Figures",
+        "",
+    ]
+    lines += _figures(description.figures) or ["None were measured when this bundle was made."]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "- Labels are readings by the atlas of Greulich and Pyle; the error is measured against those.",
+        "- Few films of children under two years were learned from; films from other scanners, or with a "
+        "small hand, may be misread.",
+        "- It does not know a hand from another picture.",
+        "- "
+        + (
+            "Intervals are split-conformal, by sex and predicted age."
+            if description.calibration
+            else "It gives no intervals: it was not calibrated."
+        ),
+    ]
+    return lines
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    """A table of the figures of each group of films, with their 95% bootstrap intervals."""
+    lines = []
+    for split, groups in figures.items():
+        lines += [
+            f"On the {split} films, with 95% bootstrap intervals (children resampled):",
+            "",
+            "| films | number | " + " | ".join(SHOWN.values()) + " |",
+            "|---|---|" + "---|" * len(SHOWN),
+        ]
+        for name, group in groups.items():
+            cells = " | ".join(_cell(group[figure]) for figure in SHOWN)
+            lines.append(f"| {name} | {group['films']} | {cells} |")
+    return lines
+
+
+def _cell(figure: Mapping[str, float | None]) -> str:
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if low is None or high is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

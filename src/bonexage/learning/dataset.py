@@ -1,0 +1,222 @@
+"""Data folders become the three parts of the training films, and batches read from a cache."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bonexage.errors import UnusableData
+from bonexage.learning.recipe import Parts
+from bonexage.reading.folder import LabelledFilm, read_split
+from bonexage.subject import Sex
+
+AGE_BAND_MONTHS = 24.0
+
+
+class Part(StrEnum):
+    """What a training film is used for: learning, choosing, or calibrating intervals, and nothing else."""
+
+    TRAINING = "training"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+
+
+@dataclass(frozen=True)
+class TrainingFilm:
+    """A labelled film of a data folder, and the part it belongs to."""
+
+    folder: Path
+    film: LabelledFilm
+    part: Part
+
+
+def gather_films(
+    folders: Sequence[Path], parts: Parts, *, skip_unreadable: bool = False
+) -> tuple[tuple[TrainingFilm, ...], tuple[str, ...]]:
+    """The training films of all folders, the same child in the same part everywhere.
+
+    Returns:
+        The films, and a sentence for each that was skipped.
+
+    Raises:
+        UnusableData: a folder has no training split, films are missing, a sex is not recorded, or two
+            folders disagree about a child.
+    """
+    found: list[tuple[Path, LabelledFilm]] = []
+    skipped: list[str] = []
+    for folder in folders:
+        films, problems = read_split(folder, "training", skip_unreadable=skip_unreadable)
+        found.extend((folder, film) for film in films)
+        skipped.extend(problems)
+    children: dict[str, LabelledFilm] = {}
+    for folder, film in found:
+        first = children.setdefault(film.id, film)
+        if film.sex is Sex.UNKNOWN:
+            raise UnusableData(
+                f"the sex of {film.id} is not recorded",
+                remedy="Complete the labels or take the film out of them",
+                subject=str(folder),
+            )
+        if (first.bone_age_months, first.sex) != (film.bone_age_months, film.sex):
+            raise UnusableData(
+                f"the label of {film.id} differs from that in another folder",
+                remedy="Make the labels agree",
+                subject=str(folder),
+            )
+    part_of = split_children(tuple(children.values()), parts)
+    return tuple(TrainingFilm(folder, film, part_of[film.id]) for folder, film in found), tuple(skipped)
+
+
+def split_children(children: Sequence[LabelledFilm], parts: Parts) -> dict[str, Part]:
+    """Draw the part of each child, stratified by sex and by bands of 24 months of bone age.
+
+    Within a stratum children are ordered by a hash of the seed and their id, and the parts are dealt
+    out along that order, carrying what is left over from stratum to stratum.
+    """
+    strata: dict[tuple[str, int], list[str]] = {}
+    for child in children:
+        band = int(child.bone_age_months // AGE_BAND_MONTHS)
+        strata.setdefault((child.sex.value, band), []).append(child.id)
+    part_of: dict[str, Part] = {}
+    position = 0.5
+    for key in sorted(strata):
+        ids = sorted(strata[key], key=lambda name: _draw(parts.seed, name))
+        # A golden-ratio walk deals every run of children out in the parts' shares.
+        for name in ids:
+            position = (position + 0.6180339887498949) % 1.0
+            if position < parts.validation:
+                part_of[name] = Part.VALIDATION
+            elif position < parts.validation + parts.calibration:
+                part_of[name] = Part.CALIBRATION
+            else:
+                part_of[name] = Part.TRAINING
+    return part_of
+
+
+def _draw(seed: int, child: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{child}".encode()).digest()
+
+
+def fingerprint(films: Sequence[TrainingFilm], hashes: Mapping[Path, str]) -> str:
+    """One hash of all that training reads: each film's content, label, sex and part."""
+    lines = sorted(
+        f"{hashes[film.film.path]},{film.film.bone_age_months!r},{film.film.sex},{film.part}"
+        for film in films
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+FILM_COLUMNS = ("folder", "id", "part", "bone_age_months", "sex", "sha256")
+
+
+def write_films(films: Sequence[TrainingFilm], hashes: Mapping[Path, str], out: Path) -> None:
+    """Write the table of a run's films, a row a film, without their paths."""
+    with out.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(FILM_COLUMNS)
+        for film in films:
+            known = film.film
+            row = (known.id, film.part.value, known.bone_age_months, known.sex.value, hashes[known.path])
+            table.writerow((film.folder.name, *row))
+
+
+@dataclass(frozen=True)
+class FilmSet:
+    """Films of one part and one input size, ready to be read in any order.
+
+    Attributes:
+        pixels: placed films uint8 `[n, height, width]`, memory-mapped.
+        rows: for each film the row of `pixels` that holds it.
+        months: labels, float32 `[n]`.
+        male: 1 for a boy, 0 for a girl, float32 `[n]`.
+        folder: the number of the data folder each film came from, `[n]`.
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    months: NDArray[np.float32]
+    male: NDArray[np.float32]
+    folder: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def film_set(
+    films: Sequence[TrainingFilm], part: Part, pixels: NDArray[np.uint8], row_of: Mapping[Path, int]
+) -> FilmSet:
+    """The films of one part, with where the cache holds each."""
+    chosen = [film for film in films if film.part is part]
+    folders = {folder: number for number, folder in enumerate(sorted({film.folder for film in films}))}
+    return FilmSet(
+        pixels,
+        np.array([row_of[film.film.path] for film in chosen], dtype=np.int64),
+        np.array([film.film.bone_age_months for film in chosen], dtype=np.float32),
+        np.array([film.film.sex is Sex.MALE for film in chosen], dtype=np.float32),
+        np.array([folders[film.folder] for film in chosen], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Films uint8 `[B, 1, H, W]`, sex `[B, 1]` (male 1) and labels in months `[B]`."""
+
+    films: Tensor
+    male: Tensor
+    months: Tensor
+
+
+def epoch_order(films: FilmSet, *, seed: int, most_from_folder: int) -> NDArray[np.int64]:
+    """The order of one epoch, drawn from the seed alone.
+
+    Every film comes once; where `most_from_folder` is not 0, each folder gives at most so many, other
+    ones in other epochs.
+    """
+    draw = np.random.default_rng(seed)
+    chosen = []
+    for folder in np.unique(films.folder):
+        members = np.flatnonzero(films.folder == folder)
+        draw.shuffle(members)
+        chosen.append(members[: most_from_folder or len(members)])
+    order = np.concatenate(chosen)
+    draw.shuffle(order)
+    return order
+
+
+def split_batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut an order into batches; a last batch of one, which BatchNorm cannot use, joins the one before."""
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    return batches
+
+
+def read_batches(films: FilmSet, batches: Sequence[NDArray[np.int64]], *, ahead: int = 2) -> Iterator[Batch]:
+    """Read batches in order, a few ahead of the one in use, in a thread beside the training."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        waiting: list[Future[Batch]] = []
+        for batch in batches:
+            waiting.append(reader.submit(_read_batch, films, batch))
+            if len(waiting) > ahead:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def _read_batch(films: FilmSet, members: NDArray[np.int64]) -> Batch:
+    pixels = torch.from_numpy(films.pixels[films.rows[members]])
+    return Batch(
+        pixels[:, None],
+        torch.from_numpy(films.male[members])[:, None],
+        torch.from_numpy(films.months[members]),
+    )

@@ -1,0 +1,126 @@
+"""The network as an ONNX graph that also gives its embedding and what moved its answer."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bonexage.assessment import MAX_BONE_AGE_MONTHS
+from bonexage.errors import BundleError
+from bonexage.learning.network import BoneAgeNetwork
+from bonexage.model.preprocess import Preprocessing
+from bonexage.model.runtime import Runtime
+
+LARGEST_DIFFERENCE_MONTHS = 0.05
+
+
+class Explained(nn.Module):
+    """The network for use: months, embedding and activation map in one pass, without autograd.
+
+    The activation map is the exact first-order share of each place in the feature map in the answer:
+    gradient of the months times the features, summed over channels (Selvaraju et al., Grad-CAM, ICCV
+    2017, without its averaging). GeM is homogeneous of degree one, so the map sums to the gradient of
+    the months by the pooled features times these.
+    """
+
+    def __init__(self, network: BoneAgeNetwork) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Months `[B]`, embedding `[B, C]` and activation map in months `[B, H/32, W/32]`."""
+        features = self.network.feature_map(radiograph)
+        pooled = self.network.pool(features)
+        months = self.network.months(pooled, male)
+        slope = self._slope(pooled, male)[:, : self.network.channels]
+        p = self.network.pool.exponent()
+        powers = features.float().clamp(min=self.network.pool.eps).pow(p)
+        share = (powers / powers.sum(dim=(-2, -1), keepdim=True)) * (slope * pooled)[:, :, None, None]
+        return months, pooled, share.sum(dim=1)
+
+    def _slope(self, pooled: Tensor, male: Tensor) -> Tensor:
+        """The gradient of the months by the fused features `[B, C + 32]`, written out layer by layer."""
+        norm, second_norm = (cast("nn.BatchNorm1d", self.network.head[place]) for place in (0, 4))
+        first, second, last = (cast("nn.Linear", self.network.head[place]) for place in (2, 6, 8))
+        fused = torch.cat([pooled, self.network.sex_encoder(male)], dim=1)
+        wide = first(norm(fused))
+        narrow = second(second_norm(nn.functional.mish(wide)))
+        certainty = torch.sigmoid(last(nn.functional.mish(narrow)))
+        slope = MAX_BONE_AGE_MONTHS * certainty * (1 - certainty) * last.weight
+        slope = (slope * _mish_slope(narrow)) @ second.weight
+        slope = (slope * _norm_slope(second_norm) * _mish_slope(wide)) @ first.weight
+        return slope * _norm_slope(norm)
+
+
+def _mish_slope(x: Tensor) -> Tensor:
+    """The derivative of Mish, x * tanh(softplus(x)) (Misra, BMVC 2020)."""
+    bent = torch.tanh(nn.functional.softplus(x))
+    return bent + x * torch.sigmoid(x) * (1 - bent * bent)
+
+
+def _norm_slope(norm: nn.BatchNorm1d) -> Tensor:
+    """The derivative of a BatchNorm in use: its weight over its running standard deviation."""
+    return norm.weight * torch.rsqrt(cast("Tensor", norm.running_var) + norm.eps)
+
+
+def to_onnx(network: BoneAgeNetwork, how: Preprocessing) -> bytes:
+    """The network as ONNX bytes: any batch, and any height and width that are multiples of 32.
+
+    Inputs `radiograph` `[batch, 1 or 3, height, width]` (normalised) and `male` `[batch, 1]`; outputs
+    `months`, `embedding` and `activation_map`, as `Explained` gives them.
+    """
+    module = Explained(network.cpu().float())
+    example = (torch.zeros(2, len(how.mean), how.height, how.width), torch.tensor([[0.0], [1.0]]))
+    dims = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        # The exporter that follows the tape takes timm's size-dependent padding; it is called deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", message="Converting a tensor to a Python")
+        torch.onnx.export(
+            module,
+            example,
+            Path(folder) / "model.onnx",
+            input_names=["radiograph", "male"],
+            output_names=["months", "embedding", "activation_map"],
+            dynamic_axes={
+                "radiograph": dims,
+                "male": {0: "batch"},
+                "months": {0: "batch"},
+                "embedding": {0: "batch"},
+                "activation_map": {0: "batch", 1: "rows", 2: "columns"},
+            },
+            opset_version=17,
+            dynamo=False,
+        )
+        return (Path(folder) / "model.onnx").read_bytes()
+
+
+def largest_difference_months(
+    network: BoneAgeNetwork, onnx: bytes, films: NDArray[np.float32], male: NDArray[np.float32]
+) -> float:
+    """The largest difference between network and graph over films `[n, 1 or 3, H, W]`, one by one, in months.
+
+    Raises:
+        BundleError: it is above 0.05 months.
+    """
+    runtime = Runtime(onnx)
+    network.eval()
+    largest = 0.0
+    for film, sex in zip(films, male, strict=True):
+        with torch.no_grad():
+            expected = float(network(torch.from_numpy(film[None]), torch.from_numpy(sex[None])))
+        found = float(runtime.run(film[None], sex[None]).months[0])
+        largest = max(largest, abs(found - expected))
+    if largest > LARGEST_DIFFERENCE_MONTHS:
+        raise BundleError(
+            f"the ONNX graph differs from the network by {largest:.3f} months",
+            remedy=f"Report this with the backbone's name: at most {LARGEST_DIFFERENCE_MONTHS} is allowed",
+        )
+    return largest

@@ -1,0 +1,156 @@
+"""The network as published: ConvNeXt, GeM pooling, a sex encoder, a head that ends in sigmoid * 240."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bonexage.assessment import MAX_BONE_AGE_MONTHS
+
+PUBLISHED_BACKBONES = ("convnext_tiny", "resnet50", "efficientnet_v2_m")
+SEX_FEATURES = 32
+
+
+class GeM(nn.Module):
+    """Generalised-mean pooling over space: `[B, C, H, W]` to `[B, C]`.
+
+    Radenović, Tolias, Chum. Fine-tuning CNN image retrieval with no human annotation. TPAMI 2019.
+    Computed in float32 whatever the precision around it: a cube leaves the range of float16.
+    """
+
+    eps = 1e-6
+    smallest_p = 0.1
+
+    def __init__(self, p: float = 3.0) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.full((1,), p))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool `[B, C, H, W]` to float32 `[B, C]`."""
+        with torch.autocast(features.device.type, enabled=False):
+            p = self.exponent()
+            return features.float().clamp(min=self.eps).pow(p).mean(dim=(-2, -1)).pow(1.0 / p)
+
+    def exponent(self) -> Tensor:
+        """The exponent in use, float32 `[1]`, never below `smallest_p`."""
+        return self.p.float().clamp(min=self.smallest_p)
+
+
+class SexEncoder(nn.Module):
+    """Sex `[B, 1]` (male 1, female 0) to `[B, 32]`.
+
+    The published code has Linear 16, BatchNorm, ReLU, Linear 32, ReLU; its README draws a second
+    BatchNorm, which `second_norm` adds.
+    """
+
+    def __init__(self, *, second_norm: bool = False) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Linear(1, 16), nn.BatchNorm1d(16), nn.ReLU()]
+        layers.append(nn.Linear(16, SEX_FEATURES))
+        if second_norm:
+            layers.append(nn.BatchNorm1d(SEX_FEATURES))
+        self.fc = nn.Sequential(*layers, nn.ReLU())
+
+    def forward(self, male: Tensor) -> Tensor:
+        """Encode `[B, 1]` to `[B, 32]`."""
+        encoded: Tensor = self.fc(male)
+        return encoded
+
+
+class BoneAgeNetwork(nn.Module):
+    """A radiograph `[B, 1 or 3, H, W]` (normalised) and sex `[B, 1]` to bone age in months `[B]`.
+
+    State-dict keys are those of the published checkpoints: `features.*`, `pool.p`,
+    `sex_encoder.fc.*`, `head.*`.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        channels: int,
+        *,
+        dropout: tuple[float, float] = (0.5, 0.4),
+        second_sex_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.features = features
+        self.pool = GeM()
+        self.sex_encoder = SexEncoder(second_norm=second_sex_norm)
+        fused = channels + SEX_FEATURES
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(fused),
+            nn.Dropout(dropout[0]),
+            nn.Linear(fused, 512),
+            nn.Mish(),
+            nn.BatchNorm1d(512),
+            nn.Dropout(dropout[1]),
+            nn.Linear(512, 64),
+            nn.Mish(),
+            nn.Linear(64, 1),
+        )
+
+    def forward(self, radiograph: Tensor, male: Tensor) -> Tensor:
+        """Bone age in months, float32 `[B]`, in (0, 240)."""
+        return self.months(self.pool(self.feature_map(radiograph)), male)
+
+    def feature_map(self, radiograph: Tensor) -> Tensor:
+        """The backbone's features `[B, C, H/32, W/32]`; one grey channel is shown as three."""
+        features: Tensor = self.features(radiograph.expand(-1, 3, -1, -1))
+        return features
+
+    def months(self, pooled: Tensor, male: Tensor) -> Tensor:
+        """Pooled features `[B, C]` and sex `[B, 1]` to months, float32 `[B]`."""
+        fused = torch.cat([pooled, self.sex_encoder(male)], dim=1)
+        score: Tensor = self.head(fused)
+        return torch.sigmoid(score.float()).flatten() * MAX_BONE_AGE_MONTHS
+
+
+def build_features(
+    backbone: str, options: Mapping[str, Any] | None = None, *, pretrained: bool = False
+) -> tuple[nn.Module, int]:
+    """A backbone without its classifier, and the number of its feature channels.
+
+    The three published backbones are torchvision's, so that published checkpoints fit; every other
+    name is timm's. `options` go to the backbone's constructor.
+
+    Raises:
+        ValueError: no such backbone, or one whose features are not a map `[B, C, h, w]`.
+        Exception: whatever the download of pretrained weights raises.
+    """
+    options = dict(options or {})
+    if backbone in PUBLISHED_BACKBONES:
+        return _torchvision_features(backbone, options, pretrained=pretrained)
+    import timm  # type: ignore[import-untyped, unused-ignore]
+
+    if not timm.is_model(backbone):
+        near = ", ".join(timm.list_models(f"*{backbone[:6]}*")[:3])
+        raise ValueError(f"timm knows no backbone {backbone!r}" + (f"; it has {near}" if near else ""))
+    features = timm.create_model(backbone, pretrained=pretrained, num_classes=0, global_pool="", **options)
+    channels = _map_channels(features, backbone)
+    return features, channels
+
+
+def _torchvision_features(
+    backbone: str, options: dict[str, Any], *, pretrained: bool
+) -> tuple[nn.Module, int]:
+    from torchvision.models import get_model
+
+    model = get_model(backbone, weights="IMAGENET1K_V1" if pretrained else None, **options)
+    if backbone == "resnet50":
+        return nn.Sequential(*list(model.children())[:-2]), 2048
+    return model.features, {"convnext_tiny": 768, "efficientnet_v2_m": 1280}[backbone]
+
+
+def _map_channels(features: nn.Module, backbone: str) -> int:
+    """The number of channels of a feature map, found by showing the backbone an empty picture."""
+    was_training = features.training
+    with torch.no_grad():
+        shape = features.eval()(torch.zeros(1, 3, 224, 224)).shape
+    features.train(was_training)
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise ValueError(f"the features of {backbone!r} are {list(shape)}, not a map [B, C, h, w]")
+    return int(shape[1])

@@ -1,0 +1,242 @@
+"""A training recipe: one TOML file with these dataclasses behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bonexage.errors import WrongUse
+from bonexage.model.preprocess import Geometry
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """The network.
+
+    Attributes:
+        backbone: a published backbone (convnext_tiny, resnet50, efficientnet_v2_m) or any of timm's.
+        backbone_options: passed to the backbone's constructor.
+        start: 'imagenet' weights where they can be had, or 'random'.
+        dropout: before each of the head's first two linear layers.
+    """
+
+    backbone: str = "convnext_tiny"
+    backbone_options: dict[str, Any] = field(default_factory=dict)
+    start: Literal["imagenet", "random"] = "imagenet"
+    dropout: tuple[float, float] = (0.5, 0.4)
+
+
+@dataclass(frozen=True)
+class InputRecipe:
+    """What the network is shown: the geometry, and the mean and std of its normalisation."""
+
+    geometry: Geometry = "keep-aspect"
+    mean: float = 0.5
+    std: float = 0.5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Shares of the training children kept for validation and calibration, and the seed that draws them."""
+
+    validation: float = 0.1
+    calibration: float = 0.1
+    seed: int = 2017
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a batch of training films; the defaults change nothing.
+
+    Attributes:
+        rotation_degrees: up to so much either way.
+        zoom: range of the factor by which the film is enlarged.
+        aspect: range of the factor by which its width is stretched against its height.
+        shift: up to this share of the height and width.
+        flip: probability of a left-right mirror.
+        gamma: range of the exponent on grey values.
+        contrast: range of the factor on the distance from the film's mean grey.
+        blur: probability of a Gaussian blur.
+        occlusion: probability of one grey rectangle.
+        low_resolution: probability of a loss of resolution, down to `lowest_resolution` rows.
+        lowest_resolution: rows that are left at the worst.
+    """
+
+    rotation_degrees: float = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
+    aspect: tuple[float, float] = (1.0, 1.0)
+    shift: float = 0.0
+    flip: float = 0.0
+    gamma: tuple[float, float] = (1.0, 1.0)
+    contrast: tuple[float, float] = (1.0, 1.0)
+    blur: float = 0.0
+    occlusion: float = 0.0
+    low_resolution: float = 0.0
+    lowest_resolution: int = 64
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Weights of the mean absolute error and the mean relative error (both on months)."""
+
+    absolute: float = 1.0
+    relative: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW, with an exponential moving average of the weights where `ema` is not 0."""
+
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.0
+    precision: Literal["mixed", "float32"] = "mixed"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one input size; a recipe grows the size from stage to stage.
+
+    Attributes:
+        height: input rows, a multiple of 32.
+        width: input columns, a multiple of 32.
+        epochs: passes over the training films.
+        batch: films a step.
+        learning_rate: at its peak; cosine to zero after a linear warm-up.
+        warm_up: share of the stage's steps.
+        films: films an epoch from each folder at most, drawn anew each epoch; 0 takes all.
+        patience: epochs without a better validation error before the stage ends; 0 never ends early.
+    """
+
+    height: int = 512
+    width: int = 512
+    epochs: int = 20
+    batch: int = 32
+    learning_rate: float = 5e-4
+    warm_up: float = 0.05
+    films: int = 0
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if self.height % 32 or self.width % 32 or self.height < 64 or self.width < 64:
+            raise WrongUse(
+                f"an input of {self.height} x {self.width} pixels does not suit the network",
+                remedy="Take multiples of 32, from 64 upwards",
+            )
+        if self.epochs < 1 or self.batch < 2:
+            raise WrongUse("a stage needs an epoch and a batch of two", remedy="Mend the recipe's [[stages]]")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run, but for the films.
+
+    Attributes:
+        name: of the model it makes.
+        about: where it was run, how long it took and what came out, for people.
+    """
+
+    name: str
+    about: str = ""
+    seed: int = 0
+    network: NetworkRecipe = NetworkRecipe()
+    input: InputRecipe = InputRecipe()
+    parts: Parts = Parts()
+    augmentation: Augmentation = Augmentation()
+    loss: Loss = Loss()
+    optimiser: Optimiser = Optimiser()
+    stages: tuple[Stage, ...] = (Stage(),)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from TOML.
+
+    Raises:
+        WrongUse: no such file, not TOML, an unknown key (the nearest known one is named), or a
+            value of the wrong kind.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise WrongUse(
+            f"the recipe cannot be read ({problem.strerror})",
+            remedy="Name a recipe, such as recipes/published.toml",
+            subject=str(path),
+        ) from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise WrongUse(
+            f"the recipe is not TOML ({problem})", remedy="Mend it", subject=str(path)
+        ) from problem
+    return recipe_from_table(table, source=str(path))
+
+
+def recipe_from_table(table: dict[str, Any], *, source: str) -> Recipe:
+    """The recipe a parsed TOML table describes; raises `WrongUse` as `read_recipe` does."""
+    if "name" not in table:
+        raise WrongUse("the recipe has no name", remedy='Add a line name = "..."', subject=source)
+    recipe: Recipe = _build(Recipe, table, source, place="")
+    return recipe
+
+
+def recipe_to_table(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain dicts and lists, every default written out."""
+    return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(recipe)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _build(cls: Any, table: dict[str, Any], source: str, place: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    for key in table:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)[0]
+            raise WrongUse(
+                f"the recipe has an unknown key {place + key!r}",
+                remedy=f"Did you mean {place + near!r}?",
+                subject=source,
+            )
+    return cls(**{key: _convert(hints[key], value, source, place + key) for key, value in table.items()})
+
+
+def _convert(hint: Any, value: Any, source: str, place: str) -> Any:
+    """`value` as the type `hint` says, or `WrongUse` naming the place."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    converted: Any = None
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        converted = _build(hint, value, source, f"{place}.")
+    elif origin is tuple and isinstance(value, list) and value:
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) == len(value):
+            converted = tuple(
+                _convert(kind, item, source, place) for kind, item in zip(kinds, value, strict=True)
+            )
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        converted = float(value)
+    elif value in arguments if origin is Literal else type(value) is (origin or hint):
+        converted = value
+    if converted is None:
+        raise WrongUse(
+            f"the recipe's {place!r} cannot be {value!r}", remedy=f"Give {_describe(hint)}", subject=source
+        )
+    return converted
+
+
+def _describe(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return " or ".join(repr(argument) for argument in arguments)
+    if origin is tuple:
+        return "a list of tables" if arguments[-1] is Ellipsis else f"a list of {len(arguments)} numbers"
+    names: dict[Any, str] = {float: "a number", int: "a whole number", str: "a text", dict: "a table"}
+    return names.get(origin or hint, "a table")
