@@ -274,8 +274,8 @@ def learning_curves(rows: Iterable[Mapping[str, object]], *, title: str = "") ->
                 fontsize=9,
                 color=colour,
             )
-    _error_scale(axes, drawn)
-    axes.set_ylabel("Mean absolute difference (months)")
+    logarithmic = _error_scale(axes, drawn)
+    axes.set_ylabel(f"Mean absolute difference (months{', log scale' if logarithmic else ''})")
     if drawn:
         axes.legend(loc="upper right", frameon=False, fontsize=9)
     _mark_stages(panels, epochs, [str(row.get("stage") or "") for row in table])
@@ -499,11 +499,12 @@ def _curve_name(column: str) -> str:
     return part.replace("train", "training") + (f", {rest.strip('_ ')}" if rest.strip("_ ") else "")
 
 
-def _error_scale(axes: Axes, values: Sequence[float]) -> None:
-    """From zero; logarithmic, with plain numbers, where the first epochs would flatten the last."""
+def _error_scale(axes: Axes, values: Sequence[float]) -> bool:
+    """From zero; logarithmic (then True) where the first epochs would flatten the last."""
     from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
-    if values and max(values) > 3 * min(values):
+    logarithmic = bool(values) and max(values) > 3 * min(values)
+    if logarithmic:
         axes.set_yscale("log")
         low, high = min(values) / 1.5, max(values) * 1.15
         axes.set_ylim(low, high)
@@ -516,6 +517,7 @@ def _error_scale(axes: Axes, values: Sequence[float]) -> None:
     else:
         axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="#000000", alpha=0.12, linewidth=0.6)
+    return logarithmic
 
 
 def _mark_stages(panels: Sequence[Axes], epochs: NDArray[np.float64], stages: Sequence[str]) -> None:

@@ -93,18 +93,25 @@ figcaption { font-size: .92rem; color: var(--soft); max-width: 46rem; margin-top
 .facts { display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: .15rem 1rem; margin: .75rem 0; }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 34rem) {
+  .facts { grid-template-columns: 1fr; }
+  .facts dd { margin-bottom: .4rem; }
+}
 @media print {
   :root { --paper: #fff; --ink: #000; --soft: #333; --line: #999; --card: #fff; --mark: #000;
     color-scheme: light; }
   body { max-width: none; padding: 0; font-size: 9.5pt; }
   .film, figure, tr { break-inside: avoid; }
-  .films { grid-template-columns: repeat(3, 1fr); gap: 4mm; }
-  .films.small { grid-template-columns: repeat(4, 1fr); }
-  .film img { height: 52mm; }
-  .films.small .film img { height: 38mm; }
+  .films, .films.small { grid-template-columns: repeat(4, 1fr); gap: 3mm; }
+  .film img, .films.small .film img { height: 42mm; }
+  .film .said { padding: 2mm; gap: .5mm; font-size: 8pt; }
+  .film .age { font-size: 10pt; }
+  .film h3, .film dl, .film ul, .film .age span { font-size: 7.5pt; }
+  .pair { grid-template-columns: 1fr 1fr; }
   figure img { max-height: 100mm; width: auto; }
+  figcaption { font-size: 8.5pt; }
   table.short { break-inside: avoid; }
-  h2 { break-after: avoid; }
+  h2, h2 + p { break-after: avoid; }
   .wide { overflow: visible; }
   table { font-size: 7.6pt; }
   @page { margin: 12mm; }
