@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FILMS ?=
+INIT ?=
 WORKERS ?= auto
 
 VENV := .venv
@@ -16,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock evaluate bench clean
+.PHONY: help demo test environment lint tests wheel lock carried evaluate bench clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -74,6 +75,13 @@ lock: ## Resolve the two locks again; UPGRADE=--upgrade takes the newest release
 	  $(LOCK_VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION); }
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/all.txt
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/predict.txt
+
+carried: environment ## Train the carried model on the folders of BONEXAGE_DATA (INIT=weights), and put it in its place
+	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
+	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-100px" \
+	  --data "$(BONEXAGE_DATA)/rsna-640px" --out runs/carried $(if $(INIT),--init "$(INIT)")
+	$(VENV)/bin/bonexage export runs/carried --out src/bonexage/model/carried
+	$(VENV)/bin/python docs/draw_pictures.py runs/carried/metrics.csv
 
 evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DATA; write evaluation/ and the README's table
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
