@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import astuple, dataclass
 from multiprocessing import get_context
@@ -15,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonexage.errors import UnreadableFile, UnusableData
-from bonexage.model import preprocess
-from bonexage.model.preprocess import Preprocessing, place
-from bonexage.reading import files, framing, images
+from bonexage.model.preprocess import PLACING, Preprocessing, place
+from bonexage.reading.files import read_radiograph
+from bonexage.reading.images import READING
 
 CHUNK = 64
+
+Chunk = Sequence[tuple[Path, int]]
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,8 @@ def build_cache(
 
 
 def cache_key(how: Preprocessing) -> str:
-    """A short name for a preprocessing and the code that reads and places films."""
-    code = "".join(inspect.getsource(module) for module in (files, framing, images, preprocess))
-    return hashlib.sha256(f"{astuple(how)}{code}".encode()).hexdigest()[:16]
+    """A short name for a preprocessing, and for the way films are read and placed."""
+    return hashlib.sha256(f"{READING}/{PLACING}/{astuple(how)}".encode()).hexdigest()[:16]
 
 
 def _hash_films(films: Iterable[Path]) -> tuple[dict[Path, str], list[str]]:
@@ -114,40 +114,44 @@ def _place_films(
     store.touch()
     os.truncate(store, (first_row + len(fresh)) * how.height * how.width)
     digests = list(fresh)
+    digest_of = {path: digest for digest, path in fresh.items()}
     chunks = [digests[start : start + CHUNK] for start in range(0, len(digests), CHUNK)]
     problems: list[str] = []
     done = 0
-    with (
-        ProcessPoolExecutor(mp_context=get_context("spawn")) as workers,
-        (home / "index.csv").open("a", encoding="ascii") as index,
-    ):
-        tasks = {
-            workers.submit(
-                _place_chunk, [(fresh[digest], rows[digest]) for digest in chunk], how, store
-            ): chunk
-            for chunk in chunks
-        }
-        for task in as_completed(tasks):
-            failed = task.result()
-            for digest in tasks[task]:
-                if fresh[digest] in failed:
-                    problems.append(failed[fresh[digest]])
+    with (home / "index.csv").open("a", encoding="ascii") as index:
+        for chunk, failed in _placed([[(fresh[d], rows[d]) for d in chunk] for chunk in chunks], how, store):
+            for path, row in chunk:
+                if path in failed:
+                    problems.append(failed[path])
                 else:
-                    row_of_hash[digest] = rows[digest]
-                    index.write(f"{digest},{rows[digest]}\n")
+                    row_of_hash[digest_of[path]] = row
+                    index.write(f"{digest_of[path]},{row}\n")
             index.flush()
-            done += len(tasks[task])
+            done += len(chunk)
             progress(done, len(fresh))
     return sorted(problems)
 
 
-def _place_chunk(films: Sequence[tuple[Path, int]], how: Preprocessing, store: Path) -> dict[Path, str]:
+def _placed(
+    chunks: Sequence[Chunk], how: Preprocessing, store: Path
+) -> Iterator[tuple[Chunk, dict[Path, str]]]:
+    """Chunks as they are placed, with what is wrong with their films; a single one needs no process."""
+    if len(chunks) == 1:
+        yield chunks[0], _place_chunk(chunks[0], how, store)
+        return
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
+        tasks = {workers.submit(_place_chunk, chunk, how, store): chunk for chunk in chunks}
+        for task in as_completed(tasks):
+            yield tasks[task], task.result()
+
+
+def _place_chunk(films: Chunk, how: Preprocessing, store: Path) -> dict[Path, str]:
     """Place some films into their rows of the store; returns what is wrong with those that cannot be."""
     failed: dict[Path, str] = {}
     with store.open("r+b") as file:
         for path, row in films:
             try:
-                placed = place(files.read_radiograph(path).pixels, how)
+                placed = place(read_radiograph(path).pixels, how)
             except UnreadableFile as problem:
                 failed[path] = str(problem)
                 continue

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+# Raised whenever the same film would be placed as other pixels, so that what was kept of it is made anew.
+PLACING: Final = 1
 
 Geometry = Literal["keep-aspect", "squash"]
 

@@ -1,0 +1,58 @@
+"""The training command as first published: `python train.py` with the films under data/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bonexage.errors import BonexageError, MissingExtra
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Train, export and, where the test pair is there, evaluate once; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder with the RSNA layout")
+    parser.add_argument(
+        "--recipe", type=Path, default=HERE / "recipes" / "published.toml", help="training recipe"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs") / "published", help="run folder; a run in it goes on"
+    )
+    parser.add_argument("--init", type=Path, help="weights to start from: safetensors or .pth")
+    arguments = parser.parse_args()
+    try:
+        return run(arguments.recipe, arguments.data, arguments.out, arguments.init)
+    except BonexageError as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+
+
+def run(recipe: Path, data: Path, out: Path, init: Path | None) -> int:
+    """Train as the recipe says into `out`; its bundle and evaluation go into the same folder."""
+    try:
+        from bonexage.learning.export import export_run
+        from bonexage.learning.recipe import read_recipe
+        from bonexage.learning.train import train
+    except ModuleNotFoundError as missing:
+        raise MissingExtra("Training", "learn") from missing
+    from bonexage.evaluation.evaluate import evaluate_folders
+    from bonexage.model.assessor import Assessor
+
+    train(read_recipe(recipe), [data], out, resume=(out / "last.pt").exists(), init=init)
+    bundle = export_run(out, out / "bundle")
+    print(f"Bundle: {out / 'bundle'}, {bundle.model}")
+    if (data / "boneage-test-dataset.csv").exists():
+        found = evaluate_folders(Assessor(bundle), [data], out / "evaluation", split="test")
+        print(
+            f"Test MAE {found.overall.mae_months.value:.2f} months: {out / 'evaluation' / 'evaluation.html'}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
