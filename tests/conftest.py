@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("bonexage", deadline=None)  # how fast a machine is says nothing of the code
+settings.load_profile("bonexage")
 
 
 @pytest.fixture(scope="session")

@@ -12,15 +12,19 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
+from bonexage.atlas.plates import Plate
 from bonexage.cli import app as front
+from bonexage.cli import demo
 from bonexage.cli.app import app
 from bonexage.model.bundle import load_bundle
+from bonexage.subject import Sex
 from films import write_film
 from models import small_bundle, small_network
 
@@ -366,6 +370,88 @@ def test_a_command_whose_extra_is_missing_names_the_line_that_installs_it(
     done = run(*arguments)
     assert done.exit_code == 2
     assert "pip install 'bonexage[learn]'" in done.stderr
+
+
+def _learning(monkeypatch: pytest.MonkeyPatch, module: str, **functions: object) -> None:
+    monkeypatch.setitem(sys.modules, f"bonexage.learning.{module}", SimpleNamespace(**functions))
+
+
+def test_the_learning_commands_pass_on_what_was_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+
+    def called(*given: object, **named: object) -> object:
+        calls.append((*given, {name: value for name, value in named.items() if name != "progress"}))
+        return tmp_path / "r" if "resume" in named else small_bundle(tmp_path / "made")
+
+    def composed(data: list[Path], out: Path, *, progress: Callable[[str], None]) -> list[str]:
+        progress(f"{out} from {data}")
+        return ["plate"]
+
+    _learning(monkeypatch, "recipe", read_recipe=lambda path: f"recipe {path}")
+    _learning(monkeypatch, "train", train=called)
+    _learning(monkeypatch, "export", export_run=called, import_checkpoint=called)
+    _learning(monkeypatch, "compose", compose_atlas=composed)
+    monkeypatch.setattr(front.importlib.util, "find_spec", lambda _: True)
+    train = run("train", "q.toml", "--data", "a", "--data", "b", "--out", "r", "--resume", "--init", "w.pth")
+    assert train.exit_code == 0
+    assert "bonexage export" in train.stderr
+    export = run("export", "r", "--out", "o.zip", "--data", "a", "--with-weights")
+    assert export.exit_code == 0
+    assert "small@" in export.stderr
+    assert run("import", "x.pth", "--out", "o", "--normalise", "imagenet").exit_code == 0
+    compose = run("compose-atlas", "--data", "a", "--out", "p")
+    assert compose.exit_code == 0
+    assert "1 plates in p" in compose.stderr
+    assert calls == [
+        (
+            "recipe q.toml",
+            [Path("a"), Path("b")],
+            Path("r"),
+            {"resume": True, "init": Path("w.pth"), "cache_folder": None, "skip_unreadable": False},
+        ),
+        (Path("r"), Path("o.zip"), {"data": [Path("a")], "with_weights": True}),
+        (Path("x.pth"), Path("o"), {"normalise": "imagenet"}),
+    ]
+
+
+@pytest.fixture
+def plates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Plate]:
+    made = [
+        Plate(
+            sex, months, 3.0, 20, 0, 12.0, 640, write_film(tmp_path / f"{sex}-{months}.png", months), "0" * 64
+        )
+        for sex in (Sex.FEMALE, Sex.MALE)
+        for months in (60, 120, 180)
+    ]
+    monkeypatch.setattr(demo, "read_plates", lambda: made)
+    return made
+
+
+def test_the_demo_reads_the_plates_and_says_where_to_look(run: Run, plates: list[Plate]) -> None:
+    done = run("demo", "--model", "model.zip", "--out", "shown")
+    assert done.exit_code == 0
+    for part in (
+        "Plate's own age",
+        "90% interval",
+        "F-120",
+        "M-60",
+        "10 years 0 months (120.0 months)",
+        DISCLAIMER,
+    ):
+        assert part in done.stdout
+    for made in ("report.html", "readings.png"):
+        assert (Path("shown") / made).is_file()
+        assert f"shown{os.sep}{made}" in done.stdout
+    assert "make demo FILMS=folder" in done.stdout
+
+
+def test_the_demo_reads_films_of_ones_own(run: Run, tmp_path: Path) -> None:
+    done = run("demo", "f0.png", "f1.png", "--model", "model.zip", "--out", "shown")
+    assert done.exit_code == 0
+    assert done.stdout.count("sex-unknown") == 2
+    assert (tmp_path / "shown/report.html").is_file()
 
 
 def test_a_model_without_calibration_says_that_there_is_no_interval(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bonexage
@@ -56,6 +56,7 @@ def test_the_same_model_writes_the_same_zip(tmp_path: Path) -> None:
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
+@settings(max_examples=30)
 @given(
     preprocessing=st.builds(
         Preprocessing,

@@ -340,7 +340,8 @@ def compose_atlas(
     _need_learning("Composing an atlas")
     from bonexage.learning.compose import compose_atlas as compose
 
-    compose(data, out)
+    plates = compose(data, out, progress=note)
+    note(f"{len(plates)} plates in {out}. Look at each of them before it is used.")
 
 
 def _need_learning(feature: str) -> None:
