@@ -48,7 +48,7 @@ def read_split(
     films = folder / name
     labels = next((file for file in (folder / f"{name}.csv", films / f"{name}.csv") if file.is_file()), None)
     if labels is None or not films.is_dir():
-        missing = f"{name}.csv" if labels is None else f"the folder {name}"
+        missing = f"{name}.csv" if labels is None else f"folder {name}"
         raise UnusableData(
             f"there is no {missing}",
             remedy=f"Name the folder that holds {name}.csv and {name}/ with the films",

@@ -26,7 +26,7 @@ LEAST_PART: Final = 1 / 8
 
 # What the two signs of bone brighter than its surroundings come to on the median training film ...
 MEDIAN_CENTRE: Final = 0.47
-MEDIAN_RIDGES: Final = 0.15
+MEDIAN_RIDGES: Final = 0.11
 # ... and the sum of their parts below which a film is inverted.
 INVERTED_BELOW: Final = -0.25
 
@@ -66,7 +66,8 @@ def brightness_of_bone(film: Pixels) -> float:
 
     The sum of two signs, each in parts of what the median film shows and held within bounds, so that neither
     alone decides: the middle of the film against a ring about it (up to 0.5), and bones and fingers as narrow
-    ridges against what is right beside them (up to 1). Turning a film round turns the sign of both.
+    ridges against what is right beside them, wherever they lie (up to 1). Turning a film round turns the
+    sign of both.
     """
     rows, cols = (np.linspace(0, size - 1, 100).astype(np.intp) for size in film.shape)
     small = film[np.ix_(rows, cols)]
@@ -81,7 +82,7 @@ def brightness_of_bone(film: Pixels) -> float:
     centre = float(np.median(small[30:80, 30:70]) - np.median(ring))
 
     beside = small - _blurred(small)
-    contrast = np.sqrt(_blurred(beside * beside)) + 1 / 255
+    contrast = np.sqrt(_blurred(beside * beside)) + 0.02  # so that grain does not count
     ridges = float(np.mean((beside / contrast)[16:84, 16:84] ** 3))
     return float(np.clip(centre / MEDIAN_CENTRE, -0.5, 0.5) + np.clip(ridges / MEDIAN_RIDGES, -1, 1))
 

@@ -1,0 +1,225 @@
+"""A path that cannot be read is one typed error; what was asked for becomes paths, in order."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bonexage.errors import UnreadableFile, WrongUse
+from bonexage.reading import files
+from bonexage.reading.files import list_films, read_radiograph
+from hands import drawn_hand
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "hand.png"
+    Image.fromarray(np.rint(drawn_hand(60, 50) * 255).astype(np.uint8)).save(path)
+    return path
+
+
+def test_a_film_is_read_under_the_name_given(film, monkeypatch):
+    assert read_radiograph(film).provenance.name == str(film)
+    monkeypatch.chdir(film.parent)
+    assert read_radiograph("./hand.png").provenance.name == "./hand.png"
+
+
+def test_the_content_counts_and_not_the_suffix(film):
+    renamed = film.rename(film.with_suffix(".jpg"))
+    assert read_radiograph(renamed).provenance.kind == "png"
+
+
+def test_a_page_may_be_named(tmp_path):
+    pages = [Image.new("L", (40, 30)), Image.fromarray(np.rint(drawn_hand(60, 50) * 255).astype(np.uint8))]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    assert read_radiograph(tmp_path / "two.tif", page=2).pixels.shape == (60, 50)
+
+
+def test_a_missing_file_is_an_error_with_the_file_and_the_remedy():
+    with pytest.raises(UnreadableFile, match=r"no/such.png: there is no such file\. Check the path\."):
+        read_radiograph("no/such.png")
+
+
+def test_an_empty_file_is_an_error(tmp_path):
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(UnreadableFile, match=r"empty\.png: the file is empty"):
+        read_radiograph(tmp_path / "empty.png")
+
+
+def test_a_folder_is_an_error(tmp_path):
+    with pytest.raises(UnreadableFile, match="this is a folder, not a film"):
+        read_radiograph(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+def test_a_pipe_is_an_error_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableFile, match="this is not a file"):
+        read_radiograph(tmp_path / "pipe.png")
+
+
+def test_a_file_that_may_not_be_read_is_an_error(film, monkeypatch):
+    def refused(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(UnreadableFile, match="may not be read"):
+        read_radiograph(film)
+
+
+def test_a_failing_disk_is_an_error(film, monkeypatch):
+    def failing(_: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(UnreadableFile, match=r"cannot be read \(Input/output error\)"):
+        read_radiograph(film)
+
+
+@pytest.mark.parametrize("name", ["a\x00b.png", "x" * 5000, ""])
+def test_an_impossible_path_is_an_error(name):
+    with pytest.raises(UnreadableFile):
+        read_radiograph(name)
+
+
+def test_a_huge_file_is_an_error_before_it_is_read(film, monkeypatch):
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    with pytest.raises(UnreadableFile, match="larger than"):
+        read_radiograph(film)
+
+
+def test_a_dicom_file_says_that_it_is_not_read_yet(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"\x00" * 128 + b"DICM" + b"\x00" * 100)
+    with pytest.raises(UnreadableFile, match=r"DICOM.*not read yet.*PNG"):
+        read_radiograph(tmp_path / "a.dcm")
+
+
+def test_films_may_be_read_on_many_threads_at_once(film):
+    read: list[tuple[int, ...]] = []
+    threads = [
+        threading.Thread(target=lambda: read.append(read_radiograph(film).pixels.shape)) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read == [(60, 50)] * 8
+
+
+# What was asked for becomes paths.
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "b.PNG",
+        "a.jpg",
+        "notes.md",
+        "sub/c.tiff",
+        "sub/deep/d.WebP",
+        ".hidden/e.png",
+        "sub/.f.png",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def listed(*paths: str) -> list[str]:
+    return [Path(path).as_posix() for path in list_films(paths)]
+
+
+def test_files_are_listed_as_given_and_in_order(tree):
+    assert list(list_films(["b.PNG", "./a.jpg", "notes.md"])) == ["b.PNG", "./a.jpg", "notes.md"]
+
+
+def test_what_is_not_there_is_listed_as_given(tree):
+    assert listed("nowhere.png", "no/*.png") == ["nowhere.png", "no/*.png"]
+
+
+def test_a_folder_lists_its_pictures_and_those_below_sorted(tree):
+    assert listed(".") == ["a.jpg", "b.PNG", "sub/c.tiff", "sub/deep/d.WebP"]
+
+
+def test_a_folder_without_pictures_is_listed_as_given(tree):
+    (tree / "none").mkdir()
+    assert listed("none", "a.jpg") == ["none", "a.jpg"]
+
+
+def test_patterns_match_pictures_also_below(tree):
+    assert listed("*") == ["a.jpg", "b.PNG"]
+    assert listed("**/*.tiff", str(tree / "sub" / "?.tiff")) == [
+        "sub/c.tiff",
+        (tree / "sub/c.tiff").as_posix(),
+    ]
+
+
+def test_a_pattern_of_other_files_lists_them(tree):
+    assert listed("*.md") == ["notes.md"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tree):
+    (tree / "hand[1].png").touch()
+    assert listed("hand[1].png") == ["hand[1].png"]
+
+
+@pytest.mark.parametrize("name", ["films.txt", "films.lst", "FILMS.TXT", "@films"])
+def test_a_list_file_names_a_path_a_line(tree, name):
+    (tree / name.lstrip("@")).write_bytes("\ufeffa.jpg\r\n\r\n  gone.png \r\nsub/ü b.png".encode())
+    assert listed(name) == ["a.jpg", "gone.png", "sub/ü b.png"]
+
+
+def test_a_list_that_cannot_be_read_is_wrong_use_at_once(tree):
+    with pytest.raises(WrongUse, match=r"missing\.txt: the list of films cannot be read"):
+        list_films(["@missing.txt"])
+    (tree / "binary.txt").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(WrongUse, match=r"binary\.txt: .*UTF-8"):
+        list_films(["binary.txt"])
+
+
+def test_a_dash_reads_names_from_the_standard_input(tree, monkeypatch):
+    assert list(list_films(["b.PNG", "-"], stdin=io.StringIO("a.jpg\nx.png\n"))) == [
+        "b.PNG",
+        "a.jpg",
+        "x.png",
+    ]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y.png"))
+    assert listed("-") == ["y.png"]
+
+
+def test_the_standard_input_is_read_as_it_comes(tree):
+    def endless():
+        while True:
+            yield "a.jpg\n"
+
+    films = list_films(["-"], stdin=endless())
+    assert [next(films) for _ in range(3)] == ["a.jpg"] * 3
+
+
+def test_a_link_in_a_circle_is_walked_once(tree):
+    try:
+        (tree / "sub" / "again").symlink_to(tree, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links on this system")
+    assert listed(".") == ["a.jpg", "b.PNG", "sub/c.tiff", "sub/deep/d.WebP"]
+
+
+def test_a_folder_that_may_not_be_entered_is_listed_itself(tree, monkeypatch):
+    real = os.scandir
+
+    def refused(folder):
+        if Path(folder).name == "deep":
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert listed(".") == ["a.jpg", "b.PNG", "sub/c.tiff", "sub/deep"]

@@ -1,0 +1,130 @@
+"""Labels and subjects are read in every form they are written in; a bad cell is named by row and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bonexage.errors import WrongUse
+from bonexage.reading.labels import Label, read_labels, read_subjects
+from bonexage.subject import Sex, Subject
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write_csv(content: str | bytes) -> Path:
+        path = tmp_path / "table.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write_csv
+
+
+EXPECTED = (Label("1377", 180.0, Sex.FEMALE), Label("1378", 12.5, Sex.MALE))
+FORMS = {
+    "training": "id,boneage,male\n1377,180,False\n1378,12.5,True\n",
+    "test": "Case ID,Sex,Ground truth bone age (months)\n1377,F,180\n1378,M,12.5\n",
+    "validation": "Image ID,male,Bone Age (months)\n1377,FALSE,180\n1378,TRUE,12.5\n",
+    "numbers": "id,boneage,male\n1377,180,0\n1378,12.5,1\n",
+    "words": "id,boneage,sex\n1377,180,female\n1378,12.5,boy\n",
+    "reordered": "MALE, boneage ,note,ID\nfalse,180,x,1377\ntrue,12.5,,1378\n",
+    "semicolons": "id;boneage;male\n1377;180;False\n1378;12.5;True\n",
+    "empty rows": "id,boneage,male\n1377,180,False\n\n,,\n1378,12.5,True,,\n\n",
+}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("form", FORMS)
+def test_labels_are_read_in_every_form(write, form, ends, mark):
+    assert read_labels(write(mark + FORMS[form].replace("\n", ends))) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ("1,x,True", r"row 3, column 'boneage': 'x' is not an age in months"),
+        ("1,nan,True", r"row 3, column 'boneage': 'nan'"),
+        ("1,-1,True", r"row 3, column 'boneage'.*from 0 to 240"),
+        ("1,241,True", r"row 3, column 'boneage'"),
+        ("1,,True", r"row 3, column 'boneage'"),
+        ("1,12,maybe", r"row 3, column 'male': 'maybe' is not a sex"),
+        ("1,12,", r"row 3, column 'male': the sex is missing"),
+        ("1,12", r"row 3, column 'male': the sex is missing"),
+        ("1,12,U", r"row 3, column 'male': the sex is missing"),
+        (",12,True", r"row 3, column 'id': the cell is empty"),
+        ("0,12,True", r"row 3, column 'id': '0' stands in the file twice"),
+        ("1,12,5,True", r"row 3 has 4 cells under 3 columns"),
+    ],
+)
+def test_a_bad_row_is_named_by_row_and_column(write, rows, problem):
+    path = write(f"id,boneage,male\n0,24,False\n{rows}\n")
+    with pytest.raises(WrongUse, match=problem) as caught:
+        read_labels(path)
+    assert caught.value.subject == str(path)
+
+
+@pytest.mark.parametrize("missing", ["id", "boneage", "male"])
+def test_a_missing_column_is_named(write, missing):
+    header = ",".join(column for column in ("id", "boneage", "male") if column != missing)
+    with pytest.raises(WrongUse, match=rf"no column .*'{missing}'"):
+        read_labels(write(f"{header}\n1,2\n"))
+
+
+@pytest.mark.parametrize("content", ["", "\n", "id,boneage,male\n", "\ufeff"])
+def test_a_table_without_rows_is_an_error(write, content):
+    with pytest.raises(WrongUse, match="has no rows"):
+        read_labels(write(content))
+
+
+def test_a_file_that_is_not_there_or_not_text_is_an_error(write, tmp_path):
+    with pytest.raises(WrongUse, match=r"gone\.csv: the file cannot be read"):
+        read_labels(tmp_path / "gone.csv")
+    with pytest.raises(WrongUse, match="cannot be read"):
+        read_labels(tmp_path)
+    with pytest.raises(WrongUse, match="CSV UTF-8"):
+        read_labels(write("id,boneage,male\n".encode("utf-16")))
+    with pytest.raises(WrongUse, match="not a CSV table"):
+        read_labels(write("id,boneage,male\n" + "9" * 200_000 + ",1,True\n"))
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_labels_or_the_one_error(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(b"id,boneage,male\n" + content)
+    try:
+        read_labels(path)
+        read_subjects(path)
+    except WrongUse:
+        pass
+
+
+def test_subjects_are_read_by_file_or_id_with_sex_and_known_age(write):
+    by_file = write("file,sex,age_months\na.png,F,120\nb/c.png,,\nd.png,M,\n")
+    assert read_subjects(by_file) == {
+        "a.png": Subject(Sex.FEMALE, 120.0),
+        "b/c.png": Subject(Sex.UNKNOWN, None),
+        "d.png": Subject(Sex.MALE, None),
+    }
+    by_id = write("\ufeffID,Male\r\n1377,False\r\n1378,1\r\n")
+    assert read_subjects(by_id) == {"1377": Subject(Sex.FEMALE), "1378": Subject(Sex.MALE)}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("file,sex,age_months\na.png,F,old\n", r"row 2, column 'age_months': 'old' is not an age"),
+        ("file,sex,age_months\na.png,F,1441\n", r"row 2, column 'age_months'"),
+        ("file,sex\na.png,X\n", r"row 2, column 'sex': 'X' is not a sex"),
+        ("file,sex\na.png,F\na.png,M\n", r"row 3, column 'file': 'a.png' stands in the file twice"),
+        ("file,age_months\na.png,3\n", "no column 'sex' or 'male'"),
+        ("name,sex\na.png,F\n", "no column 'file' or 'id'"),
+    ],
+)
+def test_a_bad_subject_is_named_by_row_and_column(write, content, problem):
+    with pytest.raises(WrongUse, match=problem):
+        read_subjects(write(content))
