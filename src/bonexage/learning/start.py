@@ -35,7 +35,7 @@ def start_network(
     try:
         pretrained, _ = build_features(recipe.backbone, recipe.backbone_options, pretrained=True)
     except Exception as problem:  # a download fails in as many ways as there are networks
-        reason = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        reason = f"{type(problem).__name__}: {problem}".splitlines()[0].split(". ")[0]
         started_from = "random weights (ImageNet weights could not be had)"
         say(
             f"ImageNet weights for {recipe.backbone} could not be had ({reason}). Training starts from "

@@ -47,7 +47,7 @@ from bonexage.learning.dataset import (
     write_films,
 )
 from bonexage.learning.network import BoneAgeNetwork
-from bonexage.learning.recipe import InputRecipe, Loss, Recipe, Stage, recipe_to_table
+from bonexage.learning.recipe import InputRecipe, Loss, Optimiser, Recipe, Stage, recipe_to_table
 from bonexage.learning.show import Screen
 from bonexage.learning.start import empty_network, start_network
 from bonexage.model.preprocess import Preprocessing
@@ -126,7 +126,7 @@ def train(
     screen = screen or Screen()
     with screen.logged(out / "log.txt"):
         films, skipped = gather_films(folders, recipe.parts, skip_unreadable=skip_unreadable)
-        precision = choose_precision(recipe)
+        precision = choose_precision(recipe.optimiser)
         learner = _continue(recipe, out, precision) if resume else _begin(recipe, init, precision, screen)
         screen.say(_introduction(recipe, films, learner, precision))
         while learner.progress.stage < len(recipe.stages):
@@ -150,12 +150,12 @@ def preprocessing_of(recipe: Recipe, stage: int) -> Preprocessing:
     return Preprocessing(how.geometry, size.height, size.width, (how.mean,), (how.std,))
 
 
-def choose_precision(recipe: Recipe) -> Precision:
+def choose_precision(how: Optimiser) -> Precision:
     """A GPU where there is one (bfloat16, else float16 with scaled gradients), or float32 on the CPU."""
     if not torch.cuda.is_available():
         return Precision(torch.device("cpu"), None)
     device = torch.device("cuda")
-    if recipe.optimiser.precision == "float32":
+    if how.precision == "float32":
         return Precision(device, None)
     return Precision(device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
 

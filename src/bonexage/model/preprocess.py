@@ -46,7 +46,7 @@ class Preprocessing:
 
 
 def preprocessing_from_json(stored: Mapping[str, Any]) -> Preprocessing:
-    """Read back a preprocessing from its fields; raises ValueError or TypeError where they are not its own."""
+    """A preprocessing from its fields; raises ValueError or TypeError where they are not its own."""
     numbers = {key: tuple(float(each) for each in stored[key]) for key in ("mean", "std") if key in stored}
     return Preprocessing(**{**stored, **numbers})
 
@@ -87,7 +87,7 @@ def place(pixels: NDArray[np.float32], how: Preprocessing) -> NDArray[np.uint8]:
 
 
 def normalise(placed: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:
-    """Turn placed films uint8 `[n, height, width]` into the network's input float32 `[n, channels, height, width]`."""
+    """Placed films uint8 `[n, height, width]` to network input float32 `[n, channels, height, width]`."""
     mean = np.array(how.mean, dtype=np.float32)[:, np.newaxis, np.newaxis]
     std = np.array(how.std, dtype=np.float32)[:, np.newaxis, np.newaxis]
     normalised: NDArray[np.float32] = (placed[:, np.newaxis] * np.float32(1 / 255) - mean) / std
