@@ -16,10 +16,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bonexage.atlas.plates import read_plates
-
 import bonexage
 from bonexage.assessment import DISCLAIMER
+from bonexage.atlas.plates import read_plates
 from bonexage.reports.figures import learning_curves, readings_against_ages
 from bonexage.reports.item import ReportItem
 from bonexage.subject import Sex
