@@ -339,18 +339,13 @@ def _from_json(stored: bytes, place: str) -> Description:
         return Description(
             **{
                 **read,
-                "preprocessing": _preprocessing(read["preprocessing"]),
+                "preprocessing": preprocessing_from_json(read["preprocessing"]),
                 "calibration": None if calibration is None else calibration_from_json(calibration),
                 "outputs": tuple(read["outputs"]),
             }
         )
     except (ValueError, TypeError) as error:
         raise _bad_description(place, str(error)) from None
-
-
-def _preprocessing(stored: Mapping[str, Any]) -> Preprocessing:
-    numbers = {key: tuple(value) for key, value in stored.items() if isinstance(value, list)}
-    return Preprocessing(**{**stored, **numbers})
 
 
 _Kind = Literal[
