@@ -52,7 +52,7 @@ def test_no_gpu_number_is_written_in() -> None:
 
 def test_no_warning_is_silenced_by_importing_or_training() -> None:
     code = (
-        "import warnings; before = list(warnings.filters); "
+        "import warnings, numpy, PIL.Image, rich.console, typer; before = list(warnings.filters); "
         "import bonexage, bonexage.cli, bonexage.evaluation.evaluate; ours = list(warnings.filters); "
         "assert ours == before, ours; "
         "import torch, torchvision, timm; theirs = list(warnings.filters); "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import csv
+from collections import Counter, OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,9 +53,11 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert described.data["folders"] == [{"name": "data", "films": 30}]
     assert described.onnx_difference_months is not None
     assert described.onnx_difference_months <= 0.05
-    assert described.figures["validation"]["all"]["films"] == 6
+    with (run / "films.csv").open(encoding="utf-8") as file:
+        films = Counter(film["part"] for film in csv.DictReader(file))
+    assert described.figures["validation"]["all"]["films"] == films["validation"]
     assert described.calibration is not None
-    assert sum(len(cell.residuals_months) for cell in described.calibration.cells) == 6
+    assert sum(len(cell.residuals_months) for cell in described.calibration.cells) == films["calibration"]
     assert described.name in bundle.card
     assert "Halabi" in bundle.card
     assert "not for diagnosis" in bundle.card

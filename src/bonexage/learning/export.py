@@ -144,7 +144,7 @@ def published_network(state: Mapping[str, Tensor], source: str) -> tuple[BoneAge
     Raises:
         WrongUse: the keys or shapes are not those of the published network.
     """
-    by_channels = {build_features(name)[1]: name for name in PUBLISHED_BACKBONES}
+    by_channels = {channels: name for name, channels in PUBLISHED_BACKBONES.items()}
     head = state.get("head.0.weight")
     backbone = None if head is None else by_channels.get(len(head) - SEX_FEATURES)
     if backbone is None:

@@ -32,7 +32,8 @@ class Explained(nn.Module):
 
     def __init__(self, network: BoneAgeNetwork) -> None:
         super().__init__()
-        self.network = network.eval()
+        self.network = network
+        self.eval()
 
     def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Months `[B]`, embedding `[B, C]` and activation map in months `[B, H/32, W/32]`."""
@@ -77,7 +78,7 @@ def to_onnx(network: BoneAgeNetwork, how: Preprocessing) -> bytes:
     `months`, `embedding` and `activation_map`, as `Explained` gives them.
     """
     module = Explained(network.cpu().float())
-    example = (torch.zeros(2, len(how.mean), how.height, how.width), torch.tensor([[0.0], [1.0]]))
+    example = (torch.zeros(2, len(how.mean), 64, 64), torch.tensor([[0.0], [1.0]]))
     dims = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         # The exporter that follows the tape takes timm's size-dependent padding; it is called deprecated.

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 
-PUBLISHED_BACKBONES = ("convnext_tiny", "resnet50", "efficientnet_v2_m")
+# The backbones published, which are torchvision's, and the number of their feature channels.
+PUBLISHED_BACKBONES = {"convnext_tiny": 768, "resnet50": 2048, "efficientnet_v2_m": 1280}
 SEX_FEATURES = 32
 
 
@@ -141,8 +142,8 @@ def _torchvision_features(
 
     model = get_model(backbone, weights="IMAGENET1K_V1" if pretrained else None, **options)
     if backbone == "resnet50":
-        return nn.Sequential(*list(model.children())[:-2]), 2048
-    return model.features, {"convnext_tiny": 768, "efficientnet_v2_m": 1280}[backbone]
+        return nn.Sequential(*list(model.children())[:-2]), PUBLISHED_BACKBONES[backbone]
+    return model.features, PUBLISHED_BACKBONES[backbone]
 
 
 def _map_channels(features: nn.Module, backbone: str) -> int:

@@ -51,7 +51,7 @@ from bonexage.learning.recipe import InputRecipe, Loss, Optimiser, Recipe, Stage
 from bonexage.learning.show import Screen
 from bonexage.learning.start import empty_network, start_network
 from bonexage.model.preprocess import Preprocessing
-from bonexage.reports.figures import learning_curves
+from bonexage.reports.curves import learning_curves
 
 METRICS = (
     "stage",
