@@ -19,7 +19,8 @@ from pathlib import Path
 import bonexage
 from bonexage.assessment import DISCLAIMER
 from bonexage.atlas.plates import read_plates
-from bonexage.reports.figures import learning_curves, readings_against_ages
+from bonexage.reports.curves import learning_curves
+from bonexage.reports.figures import readings_against_ages
 from bonexage.reports.item import ReportItem
 from bonexage.subject import Sex
 

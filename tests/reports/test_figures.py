@@ -11,13 +11,13 @@ from PIL import Image
 
 from bonexage.assessment import Assessment, Failure, Interval
 from bonexage.errors import UnreadableFile
-from bonexage.reports import figures
+from bonexage.reports import sheet
+from bonexage.reports.curves import learning_curves
 from bonexage.reports.figures import (
     Band,
     Level,
     bland_altman,
     error_by_age,
-    learning_curves,
     predicted_against_labelled,
     readings_against_ages,
 )
@@ -44,13 +44,13 @@ def item(known, read, sex=F, *, interval=True, picture=None):
 def axes_of(monkeypatch):
     """Keeps the axes of each figure drawn, to look into."""
     kept = []
-    original = figures._png
+    original = sheet.as_png
 
     def keep(figure):
         kept.append(figure.axes)
         return original(figure)
 
-    monkeypatch.setattr(figures, "_png", keep)
+    monkeypatch.setattr(sheet, "as_png", keep)
     return kept
 
 

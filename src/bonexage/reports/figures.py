@@ -1,4 +1,4 @@
-"""Figures as PNG: readings against ages, agreement with labels, error by age and sex, learning curves.
+"""Figures as PNG: readings against ages, agreement with labels, error by age and sex.
 
 Matplotlib is used through its objects alone (a figure and an Agg canvas), so that figures may be drawn in
 any thread and nothing of the caller's own plots changes. Girls are circles and boys squares, in blue and
@@ -7,28 +7,23 @@ orange of the Okabe-Ito palette, which stay apart for colour-blind readers and i
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
+from bonexage.reports import sheet
 from bonexage.reports.item import ReportItem, thumbnail
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-DPI: Final = 160
 YEAR: Final = 12
-INK: Final = "#1a1a1a"
-FAINT: Final = "#8a8a8a"
 
 
 @dataclass(frozen=True)
@@ -89,14 +84,14 @@ def predicted_against_labelled(
         note: written in the upper left corner.
     """
     x, y = _months(labelled), _months(predicted)
-    figure = _figure(5.6, 5.6)
+    figure = sheet.new_figure(5.6, 5.6)
     axes = figure.add_subplot()
     low, high = _span(x, y)
     ends = np.array([low, high])
     axes.fill_between(
         ends, ends - 12, ends + 12, color="#000000", alpha=0.07, linewidth=0, label="±12 months"
     )
-    axes.plot(ends, ends, color=INK, linewidth=0.9, label="identity", zorder=1)
+    axes.plot(ends, ends, color=sheet.INK, linewidth=0.9, label="identity", zorder=1)
     _scatter(axes, x, y, sexes)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set_xlabel("Labelled bone age (months)")
@@ -106,7 +101,7 @@ def predicted_against_labelled(
     if note:
         axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=9, parse_math=False)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
-    return _png(figure)
+    return sheet.as_png(figure)
 
 
 def bland_altman(
@@ -124,9 +119,9 @@ def bland_altman(
     """
     one, other = _months(predicted), _months(labelled)
     x, y = (one + other) / 2, one - other
-    figure = _figure(7.2, 4.5)
+    figure = sheet.new_figure(7.2, 4.5)
     axes = figure.add_subplot()
-    axes.axhline(0, color=FAINT, linewidth=0.8)
+    axes.axhline(0, color=sheet.FAINT, linewidth=0.8)
     for level, name, style in (
         (high, "+1.96 SD", (0, (5, 3))),
         (bias, "mean", "solid"),
@@ -134,7 +129,7 @@ def bland_altman(
     ):
         if not math.isfinite(level.value):
             continue
-        axes.axhline(level.value, color=INK, linewidth=1.1, linestyle=style, zorder=3)
+        axes.axhline(level.value, color=sheet.INK, linewidth=1.1, linestyle=style, zorder=3)
         if math.isfinite(level.low):
             axes.axhspan(level.low, level.high, color="#000000", alpha=0.10, linewidth=0)
         axes.annotate(
@@ -155,7 +150,7 @@ def bland_altman(
     axes.set_ylabel("Predicted − labelled (months)")
     _age_ticks(axes, "x", years=True)
     axes.legend(loc="upper left", frameon=False, fontsize=9, ncols=3)
-    return _png(figure)
+    return sheet.as_png(figure)
 
 
 def error_by_age(bands: Sequence[Band]) -> bytes:
@@ -163,7 +158,7 @@ def error_by_age(bands: Sequence[Band]) -> bytes:
 
     Intervals are drawn as bars; bands of fewer than ten films are hollow.
     """
-    figure = _figure(7.2, 6.6)
+    figure = sheet.new_figure(7.2, 6.6)
     error, bias, films = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.6))
     sexes = [sex for sex in _LOOKS if any(band.sex is sex and band.films for band in bands)]
     for place, sex in enumerate(sexes):
@@ -193,7 +188,7 @@ def error_by_age(bands: Sequence[Band]) -> bytes:
     for edge in sorted({edge for band in bands for edge in (band.low_months, band.high_months)}):
         for axes in (error, bias, films):
             axes.axvline(edge, color="#000000", alpha=0.12, linewidth=0.6, zorder=0)
-    bias.axhline(0, color=FAINT, linewidth=0.8)
+    bias.axhline(0, color=sheet.FAINT, linewidth=0.8)
     error.set_ylim(0, 1.2 * error.get_ylim()[1])
     films.margins(y=0.25)
     error.set_ylabel("Mean absolute\ndifference (months)")
@@ -209,88 +204,10 @@ def error_by_age(bands: Sequence[Band]) -> bytes:
         for sex in sexes
     ]
     if any(0 < band.films < 10 for band in bands):
-        handles += error.plot([], [], "o", color=FAINT, mfc="white", label="fewer than 10 films")
+        handles += error.plot([], [], "o", color=sheet.FAINT, mfc="white", label="fewer than 10 films")
     if handles:
         error.legend(handles=handles, loc="upper right", frameon=False, fontsize=9, ncols=len(handles))
-    return _png(figure)
-
-
-def learning_curves(rows: Iterable[Mapping[str, object]], *, title: str = "") -> bytes:
-    """Mean absolute difference and learning rate by epoch, from the rows of a run's `metrics.csv`.
-
-    Columns: `epoch`; `stage` (a new one is marked); `train_mae_months`; every column that starts with
-    `validation_mae_months`; `learning_rate`. Values may be text; a column or value that is missing, empty or
-    not a number is left out. Epochs that start again with a stage are counted on.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    table = list(rows)
-    epochs = _running_epochs([_number(row.get("epoch")) for row in table])
-    has_rate = any(math.isfinite(_number(row.get("learning_rate"))) for row in table)
-    figure = _figure(7.2, 5.2 if has_rate else 4.0)
-    panels = (
-        figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1)) if has_rate else [figure.add_subplot()]
-    )
-    axes = panels[0]
-
-    names = list(dict.fromkeys(name for row in table for name in row))
-    validation = [name for name in names if name.startswith("validation_mae_months")]
-    drawn: list[float] = []
-    looks = [(name, "#0072b2", "-", "o") for name in validation[:1]]
-    looks += [
-        (name, colour, "-", marker)
-        for name, colour, marker in zip(
-            validation[1:], ("#009e73", "#cc79a7", "#56b4e9", "#555555"), "s^Dv", strict=False
-        )
-    ]
-    if "train_mae_months" in names:
-        looks.append(("train_mae_months", "#d55e00", "--", ""))
-    for name, colour, style, marker in looks:
-        values = np.array([_number(row.get(name)) for row in table])
-        here = np.isfinite(values) & (values > 0)
-        if not here.any():
-            continue
-        drawn += values[here].tolist()
-        axes.plot(
-            epochs[here],
-            values[here],
-            color=colour,
-            linestyle=style,
-            marker=marker if len(table) <= 60 else "",
-            markersize=3.5,
-            linewidth=1.5,
-            label=_curve_name(name),
-        )
-        if name == "validation_mae_months":
-            best = int(np.flatnonzero(here)[values[here].argmin()])
-            axes.plot(epochs[best], values[best], "o", color=colour, mfc="none", markersize=10, mew=1.4)
-            axes.annotate(
-                f"best {values[best]:.1f} months, epoch {epochs[best]:g}",
-                (epochs[best], values[best]),
-                xytext=(-6, -14),
-                textcoords="offset points",
-                ha="right" if epochs[best] > epochs.mean() else "left",
-                va="top",
-                fontsize=9,
-                color=colour,
-            )
-    logarithmic = _error_scale(axes, drawn)
-    axes.set_ylabel(f"Mean absolute difference (months{', log scale' if logarithmic else ''})")
-    if drawn:
-        axes.legend(loc="upper right", frameon=False, fontsize=9)
-    _mark_stages(panels, epochs, [str(row.get("stage") or "") for row in table])
-    if has_rate:
-        rates = np.array([_number(row.get("learning_rate")) for row in table])
-        here = np.isfinite(rates)
-        panels[1].plot(epochs[here], rates[here], color="#555555", linewidth=1.4)
-        panels[1].set_ylim(bottom=0)
-        panels[1].ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-        panels[1].set_ylabel("Learning rate")
-    panels[-1].set_xlabel("Epoch")
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    if title:
-        axes.set_title(title, fontsize=10, loc="left", parse_math=False)
-    return _png(figure)
+    return sheet.as_png(figure)
 
 
 def readings_against_ages(items: Iterable[ReportItem]) -> bytes:
@@ -307,11 +224,11 @@ def readings_against_ages(items: Iterable[ReportItem]) -> bytes:
     sexes = [sex for sex in _LOOKS if any(item.outcome.subject.sex is sex for item in shown)]
     known, read = _columns(shown)
     span = _span(known, read)
-    figure = _figure(6.4 * len(sexes) + 0.3, 6.6)
+    figure = sheet.new_figure(6.4 * len(sexes) + 0.3, 6.6)
     panels = figure.subplots(1, len(sexes), squeeze=False)[0]
     for axes, sex in zip(panels, sexes, strict=True):
         _reading_panel(axes, sex, [item for item in shown if item.outcome.subject.sex is sex], span)
-    return _png(figure)
+    return sheet.as_png(figure)
 
 
 def _reading_panel(axes: Axes, sex: Sex, items: Sequence[ReportItem], span: tuple[float, float]) -> None:
@@ -319,7 +236,7 @@ def _reading_panel(axes: Axes, sex: Sex, items: Sequence[ReportItem], span: tupl
     look = _LOOKS[sex]
     known, read = _columns(items)
     low, high = span
-    axes.plot(span, span, color=FAINT, linewidth=0.9, zorder=1, label="identity")
+    axes.plot(span, span, color=sheet.FAINT, linewidth=0.9, zorder=1, label="identity")
     intervals = [item.assessment.interval if item.assessment else None for item in items]
     covered = [interval for interval in intervals if interval]
     for at, interval in zip(known, intervals, strict=True):
@@ -378,7 +295,9 @@ def _hands_along(axes: Axes, items: Sequence[ReportItem], span: tuple[float, flo
                 zorder=3,
                 interpolation="antialiased",
             )
-            axes.plot([x, x], [bottom if up else bottom + height, y], color=FAINT, linewidth=0.6, zorder=1)
+            axes.plot(
+                [x, x], [bottom if up else bottom + height, y], color=sheet.FAINT, linewidth=0.6, zorder=1
+            )
             free = x + half + edge if up else x - half - edge
             taken.append(item)
         waiting = [item for item in waiting if item not in taken]
@@ -390,25 +309,6 @@ def _columns(items: Sequence[ReportItem]) -> tuple[NDArray[np.float64], NDArray[
     known = [item.known_age_months for item in items if item.known_age_months is not None]
     read = [item.assessment.bone_age_months for item in items if item.assessment is not None]
     return _months(known), _months(read)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    for axes in figure.axes:
-        axes.tick_params(labelsize=9)
-        axes.spines[["top", "right"]].set_linewidth(0.6)
-        axes.spines[["bottom", "left"]].set_linewidth(0.8)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
-    return out.getvalue()
 
 
 def _months(values: ArrayLike) -> NDArray[np.float64]:
@@ -477,67 +377,3 @@ def _to_years(months: Any) -> Any:
 
 def _to_months(years: Any) -> Any:
     return np.asarray(years) * YEAR
-
-
-def _number(value: object) -> float:
-    """The number a table holds, as a number or as text; NaN where there is none."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _running_epochs(epochs: Sequence[float]) -> NDArray[np.float64]:
-    """Epochs as they are where they rise throughout; otherwise one after the other from 1."""
-    rising = all(before < after for before, after in pairwise(epochs)) and all(map(math.isfinite, epochs))
-    return np.array(epochs, dtype=np.float64) if rising else np.arange(1.0, len(epochs) + 1)
-
-
-def _curve_name(column: str) -> str:
-    """'validation_mae_months_rsna-100px' becomes 'validation, rsna-100px'."""
-    part, _, rest = column.partition("_mae_months")
-    return part.replace("train", "training") + (f", {rest.strip('_ ')}" if rest.strip("_ ") else "")
-
-
-def _error_scale(axes: Axes, values: Sequence[float]) -> bool:
-    """From zero; logarithmic (then True) where the first epochs would flatten the last."""
-    from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
-
-    logarithmic = bool(values) and max(values) > 3 * min(values)
-    if logarithmic:
-        axes.set_yscale("log")
-        low, high = min(values) / 1.5, max(values) * 1.15
-        axes.set_ylim(low, high)
-        ticks = [
-            tick for tick in (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 80, 120) if low <= tick <= high
-        ]
-        axes.yaxis.set_major_locator(FixedLocator(ticks))
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color="#000000", alpha=0.12, linewidth=0.6)
-    return logarithmic
-
-
-def _mark_stages(panels: Sequence[Axes], epochs: NDArray[np.float64], stages: Sequence[str]) -> None:
-    """A line and a name where a new stage begins."""
-    if len(set(stages)) < 2:
-        return
-    for number, stage in enumerate(stages):
-        if number and stage == stages[number - 1]:
-            continue
-        at = epochs[number] - 0.5 if number else epochs[0]
-        if number:
-            for axes in panels:
-                axes.axvline(at, color=FAINT, linewidth=0.9, linestyle=(0, (2, 2)))
-        panels[0].annotate(
-            f"stage {stage}" if stage.isdigit() else stage,
-            (at, 0.02),
-            xycoords=panels[0].get_xaxis_transform(),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color="#555555",
-            parse_math=False,
-        )
