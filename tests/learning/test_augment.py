@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from bonexage.learning.augment import augment
+from bonexage.learning.augment import augment, weakened
 from bonexage.learning.recipe import Augmentation
 from hands import drawn_hand
 
@@ -67,6 +67,13 @@ def test_each_change_is_a_change(name: str) -> None:
     how = replace(Augmentation(lowest_resolution=20), **{name: value})
     changed = (augment(hands(), how, chance()) - hands()).abs().amax(dim=(1, 2, 3))
     assert (changed > 0.02).sum() >= 5
+
+
+def test_augmentation_weakens_to_nothing_but_the_mirror() -> None:
+    assert weakened(STRONG, 1.0) == STRONG
+    assert weakened(STRONG, 0.0) == Augmentation(flip=0.5, lowest_resolution=20)
+    half = (augment(hands(), weakened(STRONG, 0.3), chance()) - hands()).abs().mean()
+    assert 0 < half < (augment(hands(), STRONG, chance()) - hands()).abs().mean()
 
 
 def test_a_mirror_is_a_mirror() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -21,6 +22,26 @@ def augment(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:
     films = _blur(films, how, generator)
     films = _shade(films, how, generator)
     return _occlude(films, how, generator)
+
+
+def weakened(how: Augmentation, strength: float) -> Augmentation:
+    """The same augmentation at a strength from 0 (none but the mirror) to 1 (as it is)."""
+
+    def nearer_one(bounds: tuple[float, float]) -> tuple[float, float]:
+        return bounds[0] ** strength, bounds[1] ** strength
+
+    return replace(
+        how,
+        rotation_degrees=how.rotation_degrees * strength,
+        zoom=nearer_one(how.zoom),
+        aspect=nearer_one(how.aspect),
+        shift=how.shift * strength,
+        gamma=nearer_one(how.gamma),
+        contrast=nearer_one(how.contrast),
+        blur=how.blur * strength,
+        occlusion=how.occlusion * strength,
+        low_resolution=how.low_resolution * strength,
+    )
 
 
 def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:

@@ -111,6 +111,7 @@ class Stage:
         warm_up: share of the stage's steps.
         films: films an epoch from each folder at most, drawn anew each epoch; 0 takes all.
         patience: epochs without a better validation error before the stage ends; 0 never ends early.
+        augmentation: strength of the recipe's augmentation in this stage, 0 (none but the mirror) to 1 (as it says).
     """
 
     height: int = 512
@@ -121,6 +122,7 @@ class Stage:
     warm_up: float = 0.05
     films: int = 0
     patience: int = 0
+    augmentation: float = 1.0
 
     def __post_init__(self) -> None:
         if self.height % 32 or self.width % 32 or self.height < 64 or self.width < 64:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import bonexage
 from bonexage.disk import write_atomically
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
-from bonexage.learning.augment import augment
+from bonexage.learning.augment import augment, weakened
 from bonexage.learning.cache import Cache, build_cache
 from bonexage.learning.checkpoint import (
     Progress,
@@ -286,7 +286,8 @@ def _step(
 ) -> tuple[float, float]:
     """One optimiser step; returns the loss and the mean absolute error in months."""
     network, optimiser, scaler = learner.network, learner.optimiser, learner.scaler
-    films = augment(_to_grey(batch.films, precision), recipe.augmentation, generator)
+    how = weakened(recipe.augmentation, recipe.stages[learner.progress.stage].augmentation)
+    films = augment(_to_grey(batch.films, precision), how, generator)
     male, months = batch.male.to(precision.device), batch.months.to(precision.device)
     with _autocast(precision):
         predicted = network(_normalise(films, recipe.input), male)
