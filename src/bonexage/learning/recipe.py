@@ -111,7 +111,8 @@ class Stage:
         warm_up: share of the stage's steps.
         films: films an epoch from each folder at most, drawn anew each epoch; 0 takes all.
         patience: epochs without a better validation error before the stage ends; 0 never ends early.
-        augmentation: strength of the recipe's augmentation in this stage, 0 (none but the mirror) to 1 (as it says).
+        augmentation: strength of the recipe's augmentation in this stage, from 0 (none but the mirror) to
+            1 (as it says).
     """
 
     height: int = 512
