@@ -89,7 +89,9 @@ def small_description(**changes: Any) -> Description:
             "folders": [{"name": "drawn", "films": 3, "fingerprint": "0" * 64}],
             "ages_months": [1.0, 228.0],
         },
-        "figures": {"validation": {"mae": {"value": 9.5, "low": 9.0, "high": 10.0}}},
+        "figures": {
+            "validation": {"all": {"films": 80, "mae_months": {"value": 9.5, "low": 9.0, "high": 10.0}}}
+        },
         "calibration": small_calibration(),
         "onnx_difference_months": 0.001,
     }

@@ -98,6 +98,6 @@ def test_a_model_s_facts_name_hash_input_data_and_figures(tmp_path: Path, calibr
     assert bundle.model in facts
     assert bundle.hash in facts
     assert "64 x 64 pixels, keep-aspect, mean 0.5, std 0.5" in facts
-    assert "validation mae: 9.5 (9 to 10)" in facts
+    assert "9.5 months (95% interval 9.0 to 10.0), 80 validation films, all" in facts
     assert ("800 films" if calibrated else "no calibration") in facts
     assert DISCLAIMER in facts

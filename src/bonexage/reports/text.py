@@ -76,8 +76,7 @@ def model_facts(bundle: Bundle) -> str:
         ("Gives", ", ".join(said.outputs)),
     ]
     for folder in said.data.get("folders", ()):
-        named = ", ".join(f"{name} {value}" for name, value in folder.items() if name != "fingerprint")
-        rows.append(("Learned from", named))
+        rows.append(("Learned from", f"{folder['films']} films, {folder['name']}"))
     if ages := said.data.get("ages_months"):
         rows.append(("Bone ages", f"{ages[0]:g} to {ages[1]:g} months"))
     if said.calibration is None:
@@ -89,25 +88,19 @@ def model_facts(bundle: Bundle) -> str:
         )
     if said.onnx_difference_months is not None:
         rows.append(("ONNX", f"at most {said.onnx_difference_months:.4f} months from the trained network"))
-    rows.extend(("Figure", f"{name}: {value}") for name, value in _flat(said.figures))
+    rows.extend(("Mean error", error) for error in _errors(said.figures))
     rows.append(("Hash", bundle.hash))
     return "\n".join([*(f"{name:<14}{value}" for name, value in rows), DISCLAIMER])
 
 
-def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested figures as names and values; a figure with its interval is one value."""
-    for name, value in figures.items():
-        if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
-            low, high = _number(value["low"]), _number(value["high"])
-            yield before + name, f"{_number(value['value'])} ({low} to {high})"
-        elif isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name} ")
-        else:
-            yield before + name, _number(value)
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _errors(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The mean absolute error on each group of films that was measured, with its interval."""
+    for split, groups in figures.items():
+        for name, group in groups.items():
+            error = group["mae_months"]
+            ends = [f"{error[end]:.1f}" for end in ("low", "high") if error[end] is not None]
+            interval = f" (95% interval {' to '.join(ends)})" if ends else ""
+            yield f"{error['value']:.1f} months{interval}, {group['films']} {split} films, {name}"
 
 
 def table(
