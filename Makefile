@@ -80,7 +80,7 @@ carried: environment ## Train the carried model on the folders of BONEXAGE_DATA 
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-100px" \
 	  --data "$(BONEXAGE_DATA)/rsna-640px" --out runs/carried $(if $(INIT),--init "$(INIT)")
-	$(VENV)/bin/bonexage export runs/carried --out src/bonexage/model/carried
+	$(VENV)/bin/bonexage export runs/carried --mirror --out src/bonexage/model/carried
 	$(VENV)/bin/python docs/draw_pictures.py runs/carried/metrics.csv
 
 evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DATA; write evaluation/ and the README's table

@@ -411,7 +411,7 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
             Path("r"),
             {"resume": True, "init": Path("w.pth"), "cache_folder": None, "skip_unreadable": False},
         ),
-        (Path("r"), Path("o.zip"), {"data": [Path("a")], "with_weights": True}),
+        (Path("r"), Path("o.zip"), {"data": [Path("a")], "mirror": False, "with_weights": True}),
         (Path("x.pth"), Path("o"), {"normalise": "imagenet"}),
     ]
 

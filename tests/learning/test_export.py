@@ -145,6 +145,18 @@ def test_the_activation_map_is_what_autograd_gives() -> None:
     assert torch.allclose(found, expected, atol=1e-4, rtol=1e-3)
 
 
+def test_a_mirrored_graph_answers_alike_for_a_film_and_its_mirror_image() -> None:
+    network = network_with_life()
+    runtime = Runtime(to_onnx(network, Preprocessing(height=64, width=64), mirror=True))
+    film, male = torch.randn(1, 1, 64, 64), torch.ones(1, 1)
+    with torch.no_grad():
+        either = [float(network(one, male)) for one in (film, film.flip(-1))]
+    assert abs(either[0] - either[1]) > 1e-3
+    for one in (film, film.flip(-1)):
+        given = float(runtime.run(one.numpy(), male.numpy()).months[0])
+        assert given == pytest.approx(sum(either) / 2, abs=0.01)
+
+
 class PublishedGeM(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -301,6 +301,9 @@ def export(
         list[Path] | None,
         typer.Option(help="The run's data folders, if they are no longer where it found them."),
     ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Answer with the mean of the film and of its mirror image.")
+    ] = False,
     with_weights: Annotated[
         bool, typer.Option("--with-weights", help="Put the weights in too, to start another training from.")
     ] = False,
@@ -310,7 +313,9 @@ def export(
     from bonexage.learning.export import export_run
 
     with counting() as advance:
-        bundle = export_run(run, out, data=data or (), with_weights=with_weights, progress=advance)
+        bundle = export_run(
+            run, out, data=data or (), mirror=mirror, with_weights=with_weights, progress=advance
+        )
     _tell_bundle(bundle, out)
 
 

@@ -52,6 +52,8 @@ def _body(description: Description) -> list[str]:
         f"std {_numbers(how.std)}.",
         f"- Started from {description.started_from}. Made {description.created}.",
     ]
+    if description.views > 1:
+        lines.append("- The answer is the mean of that for the film and that for its mirror image.")
     if description.onnx_difference_months is not None:
         lines.append(
             f"- The ONNX graph differs from the trained network by at most "

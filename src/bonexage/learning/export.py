@@ -43,6 +43,7 @@ def export_run(
     out: Path,
     *,
     data: Sequence[Path] = (),
+    mirror: bool = False,
     with_weights: bool = False,
     progress: Advance = lambda done, total: None,
 ) -> Bundle:
@@ -55,6 +56,7 @@ def export_run(
         run: a run folder.
         out: the bundle, a folder or a `.zip`.
         data: the data folders, where they are no longer where the run found them.
+        mirror: answer with the mean of the film and of its mirror image, in twice the time.
         with_weights: put the weights in too, to start another training from.
         progress: called with how many films were run, and of how many.
 
@@ -70,9 +72,9 @@ def export_run(
     network.load_state_dict(saved["average"])
     how = preprocessing_of(recipe, len(recipe.stages) - 1)
     films, cache = _films_of(run, record, data, recipe.parts, how)
-    onnx = to_onnx(network, how)
+    onnx = to_onnx(network, how, mirror=mirror)
     compared = [film for film in films if film.part is Part.VALIDATION][:FILMS_COMPARED]
-    difference = largest_difference_months(network, onnx, *_shown(compared, cache, how))
+    difference = largest_difference_months(network, onnx, *_shown(compared, cache, how), mirror=mirror)
     held_out = [film for film in films if film.part is not Part.TRAINING]
     months = _months(Runtime(onnx), held_out, cache, how, progress)
     calibrating = [
@@ -93,6 +95,7 @@ def export_run(
             [film.sex for film, _ in calibrating],
         ),
         onnx_difference_months=difference,
+        views=1 + mirror,
     )
     return write_bundle(
         out,

@@ -30,9 +30,11 @@ class Explained(nn.Module):
     the months by the pooled features times these.
     """
 
-    def __init__(self, network: BoneAgeNetwork) -> None:
+    def __init__(self, network: BoneAgeNetwork, *, mirror: bool = False) -> None:
+        """`mirror` gives the mean of the months of the film and of its mirror image."""
         super().__init__()
         self.network = network
+        self.mirror = mirror
         self.eval()
 
     def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,6 +42,8 @@ class Explained(nn.Module):
         features = self.network.feature_map(radiograph)
         pooled = self.network.pool(features)
         months = self.network.months(pooled, male)
+        if self.mirror:
+            months = (months + self.network(radiograph.flip(-1), male)) / 2
         slope = self._slope(pooled, male)[:, : self.network.channels]
         p = self.network.pool.exponent()
         powers = features.float().clamp(min=self.network.pool.eps).pow(p)
@@ -71,13 +75,13 @@ def _norm_slope(norm: nn.BatchNorm1d) -> Tensor:
     return norm.weight * torch.rsqrt(cast("Tensor", norm.running_var) + norm.eps)
 
 
-def to_onnx(network: BoneAgeNetwork, how: Preprocessing) -> bytes:
+def to_onnx(network: BoneAgeNetwork, how: Preprocessing, *, mirror: bool = False) -> bytes:
     """The network as ONNX bytes: any batch, and any height and width that are multiples of 32.
 
     Inputs `radiograph` `[batch, 1 or 3, height, width]` (normalised) and `male` `[batch, 1]`; outputs
     `months`, `embedding` and `activation_map`, as `Explained` gives them.
     """
-    module = Explained(network.cpu().float())
+    module = Explained(network.cpu().float(), mirror=mirror)
     example = (torch.zeros(2, len(how.mean), 64, 64), torch.tensor([[0.0], [1.0]]))
     dims = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
@@ -104,7 +108,12 @@ def to_onnx(network: BoneAgeNetwork, how: Preprocessing) -> bytes:
 
 
 def largest_difference_months(
-    network: BoneAgeNetwork, onnx: bytes, films: NDArray[np.float32], male: NDArray[np.float32]
+    network: BoneAgeNetwork,
+    onnx: bytes,
+    films: NDArray[np.float32],
+    male: NDArray[np.float32],
+    *,
+    mirror: bool = False,
 ) -> float:
     """The largest difference between network and graph over films `[n, 1 or 3, H, W]`, one by one, in months.
 
@@ -112,11 +121,11 @@ def largest_difference_months(
         BundleError: it is above 0.05 months.
     """
     runtime = Runtime(onnx)
-    network.eval()
+    module = Explained(network, mirror=mirror)
     largest = 0.0
     for film, sex in zip(films, male, strict=True):
         with torch.no_grad():
-            expected = float(network(torch.from_numpy(film[None]), torch.from_numpy(sex[None])))
+            expected = float(module(torch.from_numpy(film[None]), torch.from_numpy(sex[None]))[0])
         found = float(runtime.run(film[None], sex[None]).months[0])
         largest = max(largest, abs(found - expected))
     if largest > LARGEST_DIFFERENCE_MONTHS:

@@ -56,6 +56,7 @@ class Description:
         onnx_difference_months: largest difference seen between the graph and the network it came from,
             or None.
         max_months: what the network's 0 to 1 is multiplied with.
+        views: how many views of a film the graph averages (2: the film and its mirror image).
         outputs: what the graph gives.
         schema: of this description.
         version: of bonexage that wrote it.
@@ -73,6 +74,7 @@ class Description:
     calibration: Calibration | None = None
     onnx_difference_months: float | None = None
     max_months: float = 240.0
+    views: int = 1
     outputs: tuple[str, ...] = ("months", "embedding", "activation_map")
     schema: int = SCHEMA
     version: str = __version__
@@ -363,6 +365,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "calibration": "object or null",
     "onnx_difference_months": "number or null",
     "max_months": "number",
+    "views": "int",
     "outputs": "texts",
     "version": "text",
     "sha256": "texts by name",
