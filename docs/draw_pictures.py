@@ -61,7 +61,7 @@ def hands(items: Sequence[ReportItem]) -> bytes:
         if said.interval:
             low, high = said.interval.low_months, said.interval.high_months
             lines.append(f"{said.interval.coverage:.0%}: {low:.0f} to {high:.0f} months")
-        axes.set_title(said.subject.sex.word, fontsize=10)
+        axes.set_title(f"{said.subject.sex.word}, plate of {item.known_age_months:.0f} months", fontsize=10)
         axes.set_xlabel("\n".join(lines), fontsize=9.5)
         axes.set(xticks=[], yticks=[])
     figure.supxlabel(f"Plates of the composite atlas. {DISCLAIMER}", fontsize=8, color="#555555")
