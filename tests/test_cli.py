@@ -233,6 +233,8 @@ def _stopped(tmp_path: Path, how: signal.Signals) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever started the tests in the background may have had Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdin
     process.stdin.write("\n".join(names[:40]) + "\n")

@@ -70,14 +70,14 @@ def test_every_plate_is_an_eight_bit_grey_png_512_px_high_with_the_range_of_a_fi
             pixels = np.asarray(picture)
         assert pixels.max() == 255
         assert np.percentile(pixels, 10) < 20, "background dark"
-        assert pixels[-180:, pixels.shape[1] // 4 : -pixels.shape[1] // 4].mean() > 80, "bone bright"
+        assert pixels[-180:-40, pixels.shape[1] // 4 : -pixels.shape[1] // 4].mean() > 80, "bone bright"
 
 
 def test_a_plate_is_read_as_any_film_is_without_cautions(plates: tuple[Plate, ...]) -> None:
     for plate in plates:
         film = read_radiograph(plate.path)
         assert film.cautions == ()
-        assert film.pixels.shape[0] > 450
+        assert film.pixels.shape[0] > 0.75 * 512
 
 
 def test_nothing_but_plates_lies_with_them_and_they_stay_small(plates: tuple[Plate, ...]) -> None:

@@ -67,7 +67,8 @@ def test_no_unfinished_note_is_committed(committed: list[Path]) -> None:
     texts = [
         path for path in committed if path.suffix in {".py", ".md", ".toml", ".cff", ".yaml", ".html", ".js"}
     ]
-    assert [path for path in texts if note.search(path.read_text(encoding="utf-8"))] == []
+    pictures = re.compile(r"data:image/[^\"']*")  # their letters are chance
+    assert [path for path in texts if note.search(pictures.sub("", path.read_text(encoding="utf-8")))] == []
 
 
 def test_nothing_in_the_package_prints_or_silences_all_warnings() -> None:
