@@ -37,7 +37,7 @@ REACH_MONTHS: Final = 12.0
 ASPECT: Final = 0.80
 """Mean width over height of the 886 films of the RSNA training set at hand that kept it (0.801)."""
 
-METHOD: Final = 1
+METHOD: Final = 2
 """Raised when the way of composing changes, so that plates are made again."""
 
 RECORD: Final = "made.json"
