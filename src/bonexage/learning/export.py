@@ -65,7 +65,8 @@ def export_run(
         UnusableData: the data is no longer what the run was trained on.
         BundleError: graph and network differ by more than 0.05 months.
     """
-    recipe = recipe_from_table(_read_record(run, "recipe.json"), source=str(run / "recipe.json"))
+    as_used = _read_record(run, "recipe.json")
+    recipe = recipe_from_table(as_used, source=str(run / "recipe.json"))
     record = _read_record(run, "data.json")
     saved = load_checkpoint(run / "best.pt")
     network = empty_network(recipe.network)
@@ -86,7 +87,7 @@ def export_run(
         preprocessing=how,
         backbone=recipe.network.backbone,
         started_from=saved["started_from"],
-        recipe=_read_record(run, "recipe.json"),
+        recipe=as_used,
         data={key: record[key] for key in ("folders", "ages_months", "fingerprint")},
         figures={"validation": _figures(held_out, months)},
         calibration=fit_calibration(
