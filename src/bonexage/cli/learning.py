@@ -1,0 +1,121 @@
+"""The commands that make models and plates: train, export, import, compose-atlas."""
+
+from __future__ import annotations
+
+import importlib.util
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bonexage.cli.front import BundleOut, Data, SkipUnreadable, app
+from bonexage.cli.outcomes import counting, note
+from bonexage.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from bonexage.model.bundle import Bundle
+
+
+class Normalise(StrEnum):
+    """Mean and standard deviation of a checkpoint's input: 0.5, or ImageNet's."""
+
+    HALF = "half"
+    IMAGENET = "imagenet"
+
+
+@app.command(
+    epilog="Examples:\n\nbonexage train recipes/quick.toml --data rsna --out runs/first\n\n"
+    "bonexage train recipes/quick.toml --data rsna --out runs/first --resume"
+)
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A training recipe, TOML.")],
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run folder to make.")],
+    init: Annotated[Path | None, typer.Option(help="Weights to start from: safetensors or .pth.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder for preprocessed films.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    skip_unreadable: SkipUnreadable = False,
+) -> None:
+    """Train a network as a recipe says."""
+    _need_learning("Training")
+    from bonexage.learning.recipe import read_recipe
+    from bonexage.learning.train import train as run
+
+    made = run(
+        read_recipe(recipe),
+        data,
+        out,
+        resume=resume,
+        init=init,
+        cache_folder=cache,
+        skip_unreadable=skip_unreadable,
+    )
+    note(f"Run: {made}. Make a bundle of it with: bonexage export {made} --out BUNDLE")
+
+
+@app.command(epilog="Example:\n\nbonexage export runs/first --out first.zip")
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder that `bonexage train` made.")],
+    *,
+    out: BundleOut,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="The run's data folders, if they are no longer where it found them."),
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Answer with the mean of the film and of its mirror image.")
+    ] = False,
+    with_weights: Annotated[
+        bool, typer.Option("--with-weights", help="Put the weights in too, to start another training from.")
+    ] = False,
+) -> None:
+    """Make a bundle of a run's best checkpoint."""
+    _need_learning("Export")
+    from bonexage.learning.export import export_run
+
+    with counting() as advance:
+        bundle = export_run(
+            run, out, data=data or (), mirror=mirror, with_weights=with_weights, progress=advance
+        )
+    _tell_bundle(bundle, out)
+
+
+@app.command("import", epilog="Example:\n\nbonexage import bone_age.pth --out bone_age.zip")
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of the published network, .pth.")],
+    *,
+    out: BundleOut,
+    normalise: Annotated[
+        Normalise, typer.Option(help="How films were normalised when it was trained.")
+    ] = Normalise.HALF,
+) -> None:
+    """Make a bundle of a published checkpoint."""
+    _need_learning("Import")
+    from bonexage.learning.export import import_checkpoint
+
+    _tell_bundle(import_checkpoint(checkpoint, out, normalise=normalise.value), out)
+
+
+@app.command(epilog="Example:\n\nbonexage compose-atlas --data rsna --out plates/")
+def compose_atlas(
+    *,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the plates and their table.")],
+) -> None:
+    """Compose an atlas: the median hand of many children for each sex and age."""
+    _need_learning("Composing an atlas")
+    from bonexage.learning.compose import compose_atlas as compose
+
+    plates = compose(data, out, progress=note)
+    note(f"{len(plates)} plates in {out}. Look at each of them before it is used.")
+
+
+def _need_learning(feature: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra(feature, "learn")
+
+
+def _tell_bundle(bundle: Bundle, out: Path) -> None:
+    note(f"Bundle: {out}, {bundle.model}. Try it with: bonexage predict FILM --model {out}")

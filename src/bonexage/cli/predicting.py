@@ -1,0 +1,137 @@
+"""The commands that read films with a model: predict, demo, info."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bonexage.cli.front import Coverage, Model, Threads, app, as_share, conclude
+from bonexage.cli.outcomes import Form, Tally, to_stdout, to_table, told, use_up
+from bonexage.errors import WrongUse
+
+if TYPE_CHECKING:
+    from bonexage.subject import Subject
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "bonexage predict hand.png --sex F --age-months 126\n\n"
+    "bonexage predict films/ --subjects subjects.csv --out readings.csv\n\n"
+    "bonexage predict 'films/**/*.png' --sex M --report page/\n\n"
+    "find films -name '*.png' | bonexage predict - --format jsonl"
+)
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="Films, folders, patterns, a list file (@names or .txt), or - for stdin."
+        ),
+    ],
+    *,
+    subjects: Annotated[
+        Path | None, typer.Option(help="CSV with `file` or `id`, `sex` or `male`, perhaps `age_months`.")
+    ] = None,
+    sex: Annotated[
+        str, typer.Option(metavar="F|M|U", help="Sex where --subjects gives none; U: unknown.")
+    ] = "U",
+    age_months: Annotated[
+        float | None, typer.Option(help="Chronological age where --subjects gives none.")
+    ] = None,
+    model: Model = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write: .csv, .json, .jsonl or .parquet.")] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="Form of the standard output, without --out.")
+    ] = Form.TEXT,
+    report: Annotated[Path | None, typer.Option(help="Folder for a page of the films and readings.")] = None,
+    coverage: Coverage = 90,
+    threads: Threads = None,
+    page: Annotated[int | None, typer.Option(min=1, help="Page of files with several pages.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out.")] = False,
+) -> None:
+    """Estimate the bone age of films."""
+    from bonexage.model.assessor import Assessor, assess_many
+    from bonexage.model.bundle import load_bundle
+    from bonexage.reading.files import list_films
+    from bonexage.subject import Sex, Subject
+
+    if resume and (out is None or report is not None):
+        raise WrongUse(
+            "--resume goes on with a table", remedy="Give --out, and make a --report without --resume"
+        )
+    share = as_share(coverage)
+    subject_for = _subject_lookup(subjects, Subject(Sex.parse(sex), age_months))
+    assessor = Assessor(load_bundle(model), threads=threads)
+    settings = {
+        "model": assessor.model,
+        "coverage": share,
+        "subjects": _hash(subjects),
+        "sex": Sex.parse(sex).value,
+        "age_months": age_months,
+        "page": page,
+    }
+    tally = Tally()
+    films = list_films(paths)
+    with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
+        outcomes = assess_many(assessor, sink.remaining(films), subject_for, coverage=share, page=page)
+        use_up(told(outcomes, sink.add, tally), report, assessor.model, page)
+    if not tally.done:
+        raise WrongUse(
+            "there is no film", remedy="Name films, or a folder with some", subject=" ".join(paths)
+        )
+    conclude(tally, assessor.model)
+
+
+@app.command(epilog="Examples:\n\nbonexage demo\n\nbonexage demo films/")
+def demo(
+    films: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH]...", help="Films to read in place of the plates.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the page and the picture.")] = Path("demo"),
+    model: Model = None,
+) -> None:
+    """Show what it does: read the plates of the carried atlas, or films of one's own."""
+    from bonexage.cli.demo import show_plates
+
+    if films:
+        predict(films, model=model, report=out)
+        return
+    show_plates(model, out)
+
+
+@app.command(epilog="Examples:\n\nbonexage info\n\nbonexage info model.zip --json")
+def info(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE]", help="A bundle; the carried one if none is named.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the bundle's whole description.")] = False,
+) -> None:
+    """Tell what a model is: name, hash, input, data, figures."""
+    from bonexage.model.bundle import describe, load_bundle
+    from bonexage.reports.text import model_facts
+
+    bundle = load_bundle(model)
+    typer.echo(describe(bundle) if as_json else model_facts(bundle))
+
+
+def _subject_lookup(table: Path | None, otherwise: Subject) -> Callable[[str], Subject]:
+    """Who a film shows, by its path as given, its file name or its name without the suffix."""
+    from bonexage.reading.labels import read_subjects
+
+    given = read_subjects(table) if table else {}
+    known = {PurePath(name).as_posix(): subject for name, subject in given.items()}
+
+    def look_up(film: str) -> Subject:
+        path = PurePath(film)
+        names = (path.as_posix(), path.name, path.stem)
+        return next((known[name] for name in names if name in known), otherwise)
+
+    return look_up
+
+
+def _hash(table: Path | None) -> str | None:
+    return None if table is None else hashlib.sha256(table.read_bytes()).hexdigest()
