@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
 from bonexage.atlas.plates import Plate
-from bonexage.cli import learning as front
 from bonexage.cli import demo
+from bonexage.cli import learning as front
 from bonexage.cli.app import app
 from bonexage.model.bundle import load_bundle
 from bonexage.subject import Sex

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from bonexage.learning.recipe import Augmentation
 
+_TONE_STEPS = 5
+
 
 def augment(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:
     """Change films float32 `[B, 1, H, W]` in [0, 1] at random; the result has the same shape and range.
@@ -21,6 +23,8 @@ def augment(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:
     films = _lose_resolution(films, how, generator)
     films = _blur(films, how, generator)
     films = _shade(films, how, generator)
+    films = _retone(films, how, generator)
+    films = _grain(films, how, generator)
     return _occlude(films, how, generator)
 
 
@@ -41,6 +45,8 @@ def weakened(how: Augmentation, strength: float) -> Augmentation:
         blur=how.blur * strength,
         occlusion=how.occlusion * strength,
         low_resolution=how.low_resolution * strength,
+        tone=how.tone * strength,
+        grain=how.grain * strength,
     )
 
 
@@ -112,6 +118,31 @@ def _shade(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:
     shaded = films.clamp(0.0, 1.0).pow(gamma)
     middle = shaded.mean(dim=(-2, -1), keepdim=True)
     return ((shaded - middle) * contrast + middle).clamp(0.0, 1.0)
+
+
+def _retone(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:
+    """Change the tones of some films along a random rising curve, as another detector or a print would."""
+    count = films.shape[0]
+    chosen = _chosen(count, how.tone, generator).to(films.device)
+    steps = _log_uniform(count * _TONE_STEPS, (0.3, 3.0), generator).view(count, _TONE_STEPS)
+    curve = functional.pad((steps / steps.sum(dim=1, keepdim=True)).cumsum(dim=1), (1, 0)).to(films.device)
+    if not bool(chosen.any()):
+        return films
+    place = films[chosen].clamp(0.0, 1.0) * _TONE_STEPS
+    below = place.floor().clamp(max=_TONE_STEPS - 1)
+    knots = curve[chosen]
+    at = below.long().flatten(1)
+    low, high = (knots.gather(1, each).view_as(place) for each in (at, at + 1))
+    return films.index_put((chosen.nonzero()[:, 0],), low + (high - low) * (place - below))
+
+
+def _grain(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:
+    """Add the noise of a detector or a scanner, of another strength to each film."""
+    if how.grain == 0:
+        return films
+    strength = _uniform(films.shape[0], 0.0, how.grain, generator).view(-1, 1, 1, 1)
+    noise = torch.randn(films.shape, generator=generator) * strength
+    return (films + noise.to(films.device)).clamp(0.0, 1.0)
 
 
 def _occlude(films: Tensor, how: Augmentation, generator: Generator) -> Tensor:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import astuple, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonexage.errors import UnreadableFile, UnusableData
+from bonexage.model.locate import Locator
 from bonexage.model.preprocess import PLACING, Preprocessing, place
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.images import READING
@@ -21,6 +23,7 @@ from bonexage.reading.images import READING
 CHUNK = 64
 
 Chunk = Sequence[tuple[Path, int]]
+Placer = Callable[[Chunk], dict[Path, str]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def build_cache(
     how: Preprocessing,
     folder: Path,
     *,
+    locator: bytes | None = None,
     skip_unreadable: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cache:
@@ -53,10 +57,18 @@ def build_cache(
     Films are known by the hash of their content, so a film that was placed before, under whatever name,
     is not read again; a changed film is. A build that was stopped goes on where it was.
 
+    Args:
+        films: files.
+        how: the preprocessing.
+        folder: where caches are kept.
+        locator: the network that finds hands, for the geometry 'hand'.
+        skip_unreadable: go on without films that cannot be read.
+        progress: called with how many films were placed, and of how many.
+
     Raises:
         UnusableData: films cannot be read; all of them are named.
     """
-    home = folder / cache_key(how)
+    home = folder / cache_key(how, locator)
     home.mkdir(parents=True, exist_ok=True)
     row_of_hash = _read_index(home / "index.csv")
     hashes, problems = _hash_films(films)
@@ -64,7 +76,8 @@ def build_cache(
     for path, digest in hashes.items():
         if digest not in row_of_hash:
             fresh.setdefault(digest, path)
-    problems += _place_films(fresh, how, home, row_of_hash, progress)
+    placer = partial(_place_chunk, how=how, locator=locator, store=home / "films.u8")
+    problems += _place_films(fresh, how, home, row_of_hash, placer, progress)
     if problems and not skip_unreadable:
         raise UnusableData(
             f"{len(problems)} films cannot be used:\n  " + "\n  ".join(problems) + "\n",
@@ -81,9 +94,10 @@ def build_cache(
     return Cache(pixels, row_of, usable, tuple(problems))
 
 
-def cache_key(how: Preprocessing) -> str:
-    """A short name for a preprocessing, and for the way films are read and placed."""
-    return hashlib.sha256(f"{READING}/{PLACING}/{astuple(how)}".encode()).hexdigest()[:16]
+def cache_key(how: Preprocessing, locator: bytes | None = None) -> str:
+    """A short name for a preprocessing, and for the way films are read, hands found and films placed."""
+    finder = hashlib.sha256(locator).hexdigest() if locator else None
+    return hashlib.sha256(f"{READING}/{PLACING}/{finder}/{astuple(how)}".encode()).hexdigest()[:16]
 
 
 def _hash_films(films: Iterable[Path]) -> tuple[dict[Path, str], list[str]]:
@@ -103,6 +117,7 @@ def _place_films(
     how: Preprocessing,
     home: Path,
     row_of_hash: dict[str, int],
+    placer: Placer,
     progress: Callable[[int, int], None],
 ) -> list[str]:
     """Place films that are not in the cache, adding each to the index once it is on disk."""
@@ -119,7 +134,7 @@ def _place_films(
     problems: list[str] = []
     done = 0
     with (home / "index.csv").open("a", encoding="ascii") as index:
-        for chunk, failed in _placed([[(fresh[d], rows[d]) for d in chunk] for chunk in chunks], how, store):
+        for chunk, failed in _placed([[(fresh[d], rows[d]) for d in chunk] for chunk in chunks], placer):
             for path, row in chunk:
                 if path in failed:
                     problems.append(failed[path])
@@ -132,26 +147,26 @@ def _place_films(
     return sorted(problems)
 
 
-def _placed(
-    chunks: Sequence[Chunk], how: Preprocessing, store: Path
-) -> Iterator[tuple[Chunk, dict[Path, str]]]:
+def _placed(chunks: Sequence[Chunk], placer: Placer) -> Iterator[tuple[Chunk, dict[Path, str]]]:
     """Chunks as they are placed, with what is wrong with their films; a single one needs no process."""
     if len(chunks) == 1:
-        yield chunks[0], _place_chunk(chunks[0], how, store)
+        yield chunks[0], placer(chunks[0])
         return
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
-        tasks = {workers.submit(_place_chunk, chunk, how, store): chunk for chunk in chunks}
+        tasks = {workers.submit(placer, chunk): chunk for chunk in chunks}
         for task in as_completed(tasks):
             yield tasks[task], task.result()
 
 
-def _place_chunk(films: Chunk, how: Preprocessing, store: Path) -> dict[Path, str]:
+def _place_chunk(films: Chunk, how: Preprocessing, locator: bytes | None, store: Path) -> dict[Path, str]:
     """Place some films into their rows of the store; returns what is wrong with those that cannot be."""
     failed: dict[Path, str] = {}
+    finder = Locator(locator, threads=1) if locator else None
     with store.open("r+b") as file:
         for path, row in films:
             try:
-                placed = place(read_radiograph(path).pixels, how)
+                pixels = read_radiograph(path).pixels
+                placed = place(pixels, how, finder.find(pixels).frame if finder else None)
             except UnreadableFile as problem:
                 failed[path] = str(problem)
                 continue

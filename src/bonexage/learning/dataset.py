@@ -21,6 +21,7 @@ from bonexage.reading.folder import LabelledFilm, read_split
 from bonexage.subject import Sex
 
 AGE_BAND_MONTHS = 24.0
+MOST_COPIES = 6
 
 
 class Part(StrEnum):
@@ -176,11 +177,14 @@ class Batch:
     months: Tensor
 
 
-def epoch_order(films: FilmSet, *, seed: int, most_from_folder: int) -> NDArray[np.int64]:
+def epoch_order(
+    films: FilmSet, *, seed: int, most_from_folder: int, least_in_band: int = 0
+) -> NDArray[np.int64]:
     """The order of one epoch, drawn from the seed alone.
 
     Every film comes once; where `most_from_folder` is not 0, each folder gives at most so many, other
-    ones in other epochs.
+    ones in other epochs. Films of a folder's age bands with fewer than `least_in_band` films then come
+    several times, up to `MOST_COPIES`.
     """
     draw = np.random.default_rng(seed)
     chosen = []
@@ -188,9 +192,20 @@ def epoch_order(films: FilmSet, *, seed: int, most_from_folder: int) -> NDArray[
         members = np.flatnonzero(films.folder == folder)
         draw.shuffle(members)
         chosen.append(members[: most_from_folder or len(members)])
+        chosen.append(_copies(members, films.months[members], least_in_band))
     order = np.concatenate(chosen)
     draw.shuffle(order)
     return order
+
+
+def _copies(members: NDArray[np.int64], months: NDArray[np.float32], least_in_band: int) -> NDArray[np.int64]:
+    """Films of the bands with few films, as often as they come beyond the first time."""
+    bands = (months // AGE_BAND_MONTHS).astype(np.int64)
+    again = [np.empty(0, dtype=np.int64)]
+    for band in np.unique(bands):
+        few = members[bands == band]
+        again += [few] * (min(MOST_COPIES, -(-least_in_band // len(few))) - 1)
+    return np.concatenate(again)
 
 
 def split_batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -65,6 +65,8 @@ class Augmentation:
         occlusion: probability of one grey rectangle.
         low_resolution: probability of a loss of resolution, down to `lowest_resolution` rows.
         lowest_resolution: rows that are left at the worst.
+        tone: probability of other tones, along a random rising curve.
+        grain: noise is added with a standard deviation of up to so much.
     """
 
     rotation_degrees: float = 0.0
@@ -78,6 +80,8 @@ class Augmentation:
     occlusion: float = 0.0
     low_resolution: float = 0.0
     lowest_resolution: int = 64
+    tone: float = 0.0
+    grain: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class Stage:
         learning_rate: at its peak; cosine to zero after a linear warm-up.
         warm_up: share of the stage's steps.
         films: films an epoch from each folder at most, drawn anew each epoch; 0 takes all.
+        least_in_band: films of a band of 24 months with fewer than so many (in a folder) come several times
+            an epoch, up to six; 0: each comes once.
         patience: epochs without a better validation error before the stage ends; 0 never ends early.
         augmentation: strength of the recipe's augmentation in this stage, from 0 (none but the mirror) to
             1 (as it says).
@@ -122,6 +128,7 @@ class Stage:
     learning_rate: float = 5e-4
     warm_up: float = 0.05
     films: int = 0
+    least_in_band: int = 0
     patience: int = 0
     augmentation: float = 1.0
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+from numpy.typing import NDArray
 
 from bonexage.learning.finding import Place, Pose, likeliest, poses, refine
 from bonexage.learning.template import (
@@ -128,7 +129,7 @@ def bring_together(
             fits = fits[: len(films) // 2]
             kept = {fit.film for fit in fits}
             bank = poses(template)
-            fits += [_first_fit(at, film, template, bank) for at, film in enumerate(films) if at not in kept]
+            fits += [first_fit(at, film, template, bank) for at, film in enumerate(films) if at not in kept]
         finest = FRAME[0] if turn == rounds - 1 else FRAME[0] // 2
         fits = [_closer(fit, films[fit.film], template, finest) for fit in fits]
         fits.sort(key=lambda fit: -fit.quality)
@@ -200,7 +201,7 @@ def in_one_piece(hand: Grey) -> Grey:
     return np.asarray(np.where(known, hand, near) * edge, dtype=np.float32)
 
 
-def _first_fit(number: int, film: Grey, template: Template, bank: Sequence[Pose]) -> Fit:
+def first_fit(number: int, film: Grey, template: Template, bank: Sequence[Pose]) -> Fit:
     """The best of the likeliest places of the hand, each refined, nothing shifted yet."""
     unmoved = np.zeros((*FRAME, 2))
     places = [refine(film, template, place) for place in likeliest(film, bank)]
@@ -283,6 +284,16 @@ def _without_pose(points: Points, hand: Mask) -> Points:
     u, s, vt = np.linalg.svd((target - target_middle).T @ (source - source_middle))
     scale = s.sum() / ((source - source_middle) ** 2).sum()
     return np.asarray((points - source_middle) @ (u @ vt).T * scale + target_middle)
+
+
+def without_bends(fit: Fit, hand: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A matrix `[2, 2]` (of turn, size and mirror) and a middle that place a hand as `fit` does, nearly."""
+    target, source = fit.points()[hand], grid(FRAME[0])[hand]
+    source_middle, target_middle = source.mean(axis=0), target.mean(axis=0)
+    u, s, vt = np.linalg.svd((target - target_middle).T @ (source - source_middle))
+    scale = s.sum() / ((source - source_middle) ** 2).sum()
+    matrix = scale * (u @ vt)
+    return matrix, target_middle + matrix @ (MIDDLE - source_middle)
 
 
 def _narrowest(points: Points, hand: Mask) -> float:

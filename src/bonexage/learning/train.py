@@ -93,6 +93,7 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     cache_folder: Path | None = None,
+    locator: bytes | None = None,
     skip_unreadable: bool = False,
     screen: Screen | None = None,
 ) -> Path:
@@ -104,6 +105,7 @@ def train(
         out: the run folder; must be new, unless `resume`.
         resume: go on from the last checkpoint in `out`.
         init: weights to start from, instead of the recipe's.
+        locator: the network that finds hands, for the geometry 'hand'.
         cache_folder: where preprocessed films are kept; by default `cache` beside the run folder.
         skip_unreadable: go on without films that are missing or unreadable, and record them.
         screen: where progress is shown.
@@ -134,6 +136,7 @@ def train(
                 [film.film.path for film in films],
                 preprocessing_of(recipe, learner.progress.stage),
                 cache_folder or out.parent / "cache",
+                locator=locator,
                 skip_unreadable=skip_unreadable,
                 progress=screen.films_read,
             )
@@ -248,7 +251,9 @@ def _train_epoch(
     chance = np.random.SeedSequence([recipe.seed, progress.stage, progress.epoch])
     order_seed, augment_seed = (int(word) for word in chance.generate_state(2))
     generator = torch.Generator().manual_seed(augment_seed)
-    order = epoch_order(films, seed=order_seed, most_from_folder=stage.films)
+    order = epoch_order(
+        films, seed=order_seed, most_from_folder=stage.films, least_in_band=stage.least_in_band
+    )
     batches = split_batches(order, stage.batch)
     steps = len(batches) * stage.epochs
     rate = loss_sum = error_sum = 0.0

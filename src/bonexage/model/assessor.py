@@ -24,6 +24,7 @@ from bonexage.assessment import (
 from bonexage.clinic.growth import age_range_months, score
 from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
+from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.runtime import Runtime, usable_cores
 from bonexage.radiograph import Radiograph
@@ -32,6 +33,7 @@ from bonexage.subject import Sex, Subject
 
 DEFAULT_COVERAGE: Final = 0.9
 EDGE_MONTHS: Final = 12.0
+TURNED_DEGREES: Final = 25.0
 
 Outcome: TypeAlias = Assessment | Failure
 
@@ -50,7 +52,7 @@ class PlacedFilm:
     Attributes:
         file: the path or name as given.
         pixels: uint8 `[height, width]` of the network's input.
-        cautions: what reading the film found.
+        cautions: what reading the film and finding its hand gave cause for.
     """
 
     file: str
@@ -79,6 +81,7 @@ class Assessor:
         self._bundle = bundle
         self._runtime = Runtime(bundle.onnx, threads=threads)
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
+        self._locator = Locator(bundle.locator, threads=1) if bundle.locator else None
 
     @property
     def bundle(self) -> Bundle:
@@ -122,11 +125,12 @@ class Assessor:
         return self.assess_placed([(self.place(radiograph), subject)], coverage=coverage)[0]
 
     def place(self, radiograph: Radiograph) -> PlacedFilm:
-        """Bring a radiograph to the network's input."""
+        """Bring a radiograph to the network's input, its hand found first where the model wants that."""
+        finding = self._locator.find(radiograph.pixels) if self._locator else None
         return PlacedFilm(
             radiograph.provenance.name,
-            place(radiograph.pixels, self._preprocessing),
-            radiograph.cautions,
+            place(radiograph.pixels, self._preprocessing, finding.frame if finding else None),
+            (*radiograph.cautions, *(_hand_cautions(finding) if finding else ())),
         )
 
     def assess_placed(
@@ -301,6 +305,26 @@ def _size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Ca
             "other-input-size",
             f"The film was read at {used.height} x {used.width} pixels; the model was made, and its interval "
             f"calibrated, at {described.height} x {described.width}.",
+        )
+
+
+def _hand_cautions(finding: Finding) -> Iterator[Caution]:
+    if not finding.found:
+        yield Caution(
+            "hand-not-found",
+            "No single hand was found for certain, so the whole film was read as if it were one: look at it "
+            "before the reading is used.",
+        )
+        return
+    if finding.frame.mirrored:
+        yield Caution(
+            "mirrored",
+            "The film shows a right hand or is mirrored (the two look alike): it was turned round.",
+        )
+    if abs(finding.frame.turned_degrees) > TURNED_DEGREES:
+        yield Caution(
+            "rotated",
+            f"The hand lay turned by {abs(finding.frame.turned_degrees):.0f} degrees: it was set upright.",
         )
 
 

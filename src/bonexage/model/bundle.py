@@ -19,9 +19,10 @@ from bonexage.errors import BundleError, WrongUse
 from bonexage.model.calibration import Calibration, calibration_from_json
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 DESCRIPTION_PART: Final = "bundle.json"
 NETWORK_PART: Final = "model.onnx"
+LOCATOR_PART: Final = "locator.onnx"
 CARD_PART: Final = "CARD.md"
 WEIGHTS_PART: Final = "weights.safetensors"
 
@@ -29,11 +30,13 @@ _MIB: Final = 1 << 20
 _LARGEST_BYTES: Final = {
     DESCRIPTION_PART: 32 * _MIB,
     NETWORK_PART: 1024 * _MIB,
+    LOCATOR_PART: 64 * _MIB,
     CARD_PART: 4 * _MIB,
     WEIGHTS_PART: 1024 * _MIB,
 }
 _MOST_MEMBERS: Final = 64
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
+_PARTS: Final = (NETWORK_PART, LOCATOR_PART, CARD_PART, WEIGHTS_PART)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHECKPOINT_SUFFIXES: Final = {".pth", ".pt", ".ckpt", ".bin", ".pkl"}
 
@@ -92,6 +95,7 @@ class Bundle:
     Attributes:
         description: what the bundle says of its model.
         onnx: the serialised network.
+        locator: the serialised network that finds the hand, for the geometry 'hand'; or None.
         card: the model card, Markdown.
         weights: safetensors, or None.
         hash: sha256 of the bytes of `bundle.json`, 64 hex digits; it covers all parts, whose hashes stand
@@ -100,6 +104,7 @@ class Bundle:
 
     description: Description
     onnx: bytes = field(repr=False)
+    locator: bytes | None = field(repr=False)
     card: str = field(repr=False)
     weights: bytes | None = field(repr=False)
     hash: str
@@ -145,7 +150,13 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 
 
 def write_bundle(
-    out: str | Path, description: Description, *, onnx: bytes, card: str, weights: bytes | None = None
+    out: str | Path,
+    description: Description,
+    *,
+    onnx: bytes,
+    card: str,
+    locator: bytes | None = None,
+    weights: bytes | None = None,
 ) -> Bundle:
     """Write a bundle, as a zip where `out` ends in `.zip` and as a folder otherwise.
 
@@ -156,16 +167,17 @@ def write_bundle(
         WrongUse: `out` is there and is something else than a bundle.
     """
     out = Path(out)
-    parts = {NETWORK_PART: onnx, CARD_PART: card.encode()}
-    if weights is not None:
-        parts[WEIGHTS_PART] = weights
+    given = {NETWORK_PART: onnx, LOCATOR_PART: locator, CARD_PART: card.encode(), WEIGHTS_PART: weights}
+    parts = {part: content for part, content in given.items() if content is not None}
     hashes = {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}
     description = replace(description, schema=SCHEMA, version=__version__, sha256=hashes)
     parts = {DESCRIPTION_PART: _to_json(description), **parts}
     _refuse_to_replace(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     (_write_zip if out.suffix.lower() == ".zip" else _write_folder)(out, parts)
-    return Bundle(description, onnx, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest())
+    return Bundle(
+        description, onnx, locator, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest()
+    )
 
 
 def describe(bundle: Bundle) -> str:
@@ -196,7 +208,7 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         )
     description = _from_json(stored, place)
     parts: dict[str, bytes | None] = {}
-    for part in (NETWORK_PART, CARD_PART, WEIGHTS_PART):
+    for part in _PARTS:
         content = read(part)
         expected = description.sha256.get(part)
         found = None if content is None else hashlib.sha256(content).hexdigest()
@@ -208,8 +220,17 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         card = (parts[CARD_PART] or b"").decode()
     except UnicodeDecodeError:
         raise _bad_description(place, f"{CARD_PART} is not UTF-8") from None
+    if description.preprocessing.geometry == "hand" and parts[LOCATOR_PART] is None:
+        raise _bad_description(
+            place, f"it lists no {LOCATOR_PART}, and its model reads hands that were found"
+        )
     return Bundle(
-        description, parts[NETWORK_PART] or b"", card, parts[WEIGHTS_PART], hashlib.sha256(stored).hexdigest()
+        description,
+        parts[NETWORK_PART] or b"",
+        parts[LOCATOR_PART],
+        card,
+        parts[WEIGHTS_PART],
+        hashlib.sha256(stored).hexdigest(),
     )
 
 
@@ -329,7 +350,7 @@ def _from_json(stored: bytes, place: str) -> Description:
     for key, kind in _KINDS.items():
         if not _is(read[key], kind):
             raise _bad_description(place, f"{key} is not of the kind it should be")
-    if unknown := sorted(read["sha256"].keys() - {NETWORK_PART, CARD_PART, WEIGHTS_PART}):
+    if unknown := sorted(read["sha256"].keys() - set(_PARTS)):
         raise _bad_description(place, f"it lists unknown parts {', '.join(unknown)}")
     if missing := [part for part in _NEEDED if part not in read["sha256"]]:
         raise _bad_description(place, f"it lists no {' and no '.join(missing)}")

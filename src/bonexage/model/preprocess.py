@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Raised whenever the same film would be placed as other pixels, so that what was kept of it is made anew.
-PLACING: Final = 1
+from bonexage.model.frame import HandFrame, cut
 
-Geometry = Literal["keep-aspect", "squash"]
+# Raised whenever the same film would be placed as other pixels, so that what was kept of it is made anew.
+PLACING: Final = 2
+
+Geometry = Literal["hand", "keep-aspect", "squash"]
+
+HAND_PART: Final = 0.94
+"""Part of the input's height that the frame of a hand takes."""
+
+_LEVELS: Final = ((2.0, 0.0), (97.0, 0.85))  # percentiles of a hand's surroundings, and the grey they get
 
 
 @dataclass(frozen=True)
@@ -21,8 +28,9 @@ class Preprocessing:
     """How a radiograph is brought to the network's input, as a bundle describes it.
 
     Attributes:
-        geometry: 'keep-aspect' fits the film into the input and leaves black margins;
-            'squash' fills the input and loses the aspect ratio, as first published.
+        geometry: 'hand' brings the hand, wherever it lies in the film, to one size and position, upright and
+            its thumb on the right, and its tones to one range; 'keep-aspect' fits the film into the input
+            and leaves black margins; 'squash' fills the input and loses the aspect ratio, as first published.
         height: rows of the input in pixels.
         width: columns of the input in pixels.
         mean: subtracted from the pixels in [0, 1]; one number for a grey input, or three for a network
@@ -37,7 +45,7 @@ class Preprocessing:
     std: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
-        if self.geometry not in ("keep-aspect", "squash"):
+        if self.geometry not in get_args(Geometry):
             raise ValueError(f"no such geometry: {self.geometry!r}")
         if self.height < 32 or self.width < 32:
             raise ValueError(f"an input of {self.height} x {self.width} pixels is too small")
@@ -72,18 +80,41 @@ def placement(film_size: tuple[int, int], how: Preprocessing) -> Placement:
     return Placement((how.height - height) // 2, (how.width - width) // 2, height, width)
 
 
-def place(pixels: NDArray[np.float32], how: Preprocessing) -> NDArray[np.uint8]:
+def place(
+    pixels: NDArray[np.float32], how: Preprocessing, frame: HandFrame | None = None
+) -> NDArray[np.uint8]:
     """Fit `[height, width]` pixels in [0, 1] into the input: uint8 `[how.height, how.width]`.
 
     Scaling is bilinear with a support that grows when shrinking (antialiased); margins are black.
+
+    Args:
+        pixels: a film, bone bright.
+        how: as the bundle describes it.
+        frame: where the hand lies in the film; the geometry 'hand' needs it, the others pass it over.
     """
+    if how.geometry == "hand":
+        if frame is None:
+            raise ValueError("the geometry 'hand' needs to know where the hand is")
+        # The frame stands in the middle of a picture of the input's shape.
+        return _grey(_levelled(cut(pixels, frame.taking(HAND_PART), how.height, how.width)))
     spot = placement((pixels.shape[0], pixels.shape[1]), how)
     film = Image.fromarray(np.ascontiguousarray(pixels))
     scaled = film.resize((spot.width, spot.height), Image.Resampling.BILINEAR)
-    grey = np.rint(np.clip(np.asarray(scaled), 0.0, 1.0) * 255.0).astype(np.uint8)
     canvas = np.zeros((how.height, how.width), dtype=np.uint8)
-    canvas[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width] = grey
+    canvas[spot.top : spot.top + spot.height, spot.left : spot.left + spot.width] = _grey(np.asarray(scaled))
     return canvas
+
+
+def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A film whose ground is black and whose brightest bone is bright, however it was exposed."""
+    low, high = (np.percentile(pixels, percent) for percent, _ in _LEVELS)
+    (_, dark), (_, bright) = _LEVELS
+    slope = (bright - dark) / max(float(high - low), 1e-3)
+    return np.asarray((pixels - low) * slope + dark, dtype=np.float32)
+
+
+def _grey(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(np.clip(pixels, 0.0, 1.0) * 255.0), dtype=np.uint8)
 
 
 def normalise(placed: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.float32]:

@@ -42,22 +42,7 @@ class Runtime:
         Raises:
             BundleError: ONNX Runtime cannot load it, or its inputs and outputs are others.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                onnx, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            raise BundleError(
-                f"ONNX Runtime cannot load the network ({_first_line(error)})",
-                remedy="Export the model again, or update onnxruntime",
-            ) from error
+        self._session = open_session(onnx, threads)
         inputs = {each.name: each.shape for each in self._session.get_inputs()}
         self._outputs = [each.name for each in self._session.get_outputs()]
         if set(inputs) != {"radiograph", "male"} or "months" not in self._outputs:
@@ -99,6 +84,24 @@ class Runtime:
         if not np.isfinite(months).all():
             raise BundleError("the network answers with what is no number", remedy="Export the model again")
         return Outputs(months, named.get("embedding"), named.get("activation_map"))
+
+
+def open_session(onnx: bytes, threads: int | None) -> Any:
+    """An ONNX Runtime session for a serialised graph; raises BundleError where it cannot be loaded."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+        raise BundleError(
+            f"ONNX Runtime cannot load the network ({_first_line(error)})",
+            remedy="Export the model again, or update onnxruntime",
+        ) from error
 
 
 def usable_cores() -> int:

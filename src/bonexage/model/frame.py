@@ -1,0 +1,87 @@
+"""The frame of a hand in a radiograph, and the film as it looks in that frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+FRAME_WIDTH: Final = 156 / 192
+"""Width of the frame of a hand over its height: that of the atlas plates."""
+
+_SHARPER: Final = (
+    1.25  # a film is shrunk (antialiased) first, to at most so many of its pixels for one that is read
+)
+
+
+@dataclass(frozen=True, eq=False)
+class HandFrame:
+    """Where the frame of a hand lies in a picture: that of the atlas plates, fingers up and thumb right.
+
+    A point of the frame, (u, v) in frame heights from its middle, v downwards, lies in the picture at
+    `matrix @ (u, v) + middle`: (x, y) in pixels from the upper left corner.
+
+    Attributes:
+        matrix: float64 `[2, 2]`; its determinant is negative where the hand is mirrored.
+        middle: float64 `[2]`.
+    """
+
+    matrix: NDArray[np.float64]
+    middle: NDArray[np.float64]
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it is a right hand, or the film is mirrored: the two look the same."""
+        return bool(np.linalg.det(self.matrix) < 0)
+
+    @property
+    def height(self) -> float:
+        """The frame's height in pixels of the picture (the geometric mean over all directions)."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+    @property
+    def turned_degrees(self) -> float:
+        """How far the hand is turned clockwise from upright, from -180 to 180."""
+        return float(np.rad2deg(np.arctan2(-self.matrix[0, 1], self.matrix[1, 1])))
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """Where its four corners lie, clockwise from the upper left, `[4, 2]`."""
+        half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array([FRAME_WIDTH, 1]) / 2
+        return np.asarray(half @ self.matrix.T + self.middle)
+
+    def within(self, other: HandFrame) -> HandFrame:
+        """This frame, told in the picture in which `other` is the frame that this one is told in."""
+        return HandFrame(other.matrix @ self.matrix, other.matrix @ self.middle + other.middle)
+
+    def taking(self, part: float) -> HandFrame:
+        """The frame in which this one takes up that part of the height."""
+        return HandFrame(self.matrix / part, self.middle)
+
+
+def whole_film(shape: tuple[int, ...]) -> HandFrame:
+    """The upright frame, as high as the film's longer side, around the middle of a film."""
+    height, width = shape[:2]
+    return HandFrame(np.eye(2) * float(max(height, width)), np.array([width / 2, height / 2]))
+
+
+def cut(pixels: NDArray[np.float32], frame: HandFrame, rows: int, columns: int) -> NDArray[np.float32]:
+    """A film `[height, width]` as it looks in a frame that is `rows` high: float32 `[rows, columns]`.
+
+    What lies outside the film is 0. Bilinear; where the film has more pixels, it is shrunk first.
+    """
+    matrix, middle = frame.matrix / rows, frame.middle
+    film = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
+    shrink = frame.height / rows / _SHARPER
+    if shrink > 1:
+        size = max(1, round(film.width / shrink)), max(1, round(film.height / shrink))
+        scale = np.array(size) / np.array(film.size)
+        film = film.resize(size, Image.Resampling.BILINEAR)
+        matrix, middle = scale[:, np.newaxis] * matrix, scale * middle
+    corner = middle - matrix @ np.array([columns / 2, rows / 2])
+    data = (*matrix[0], corner[0], *matrix[1], corner[1])
+    seen = film.transform((columns, rows), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
+    return np.asarray(seen, dtype=np.float32)
