@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import copy
-import csv
-import io
-import json
 import math
-import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import bonexage
-from bonexage.disk import write_atomically
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
 from bonexage.learning.augment import augment, weakened
 from bonexage.learning.cache import Cache, build_cache
@@ -40,29 +32,16 @@ from bonexage.learning.dataset import (
     TrainingFilm,
     epoch_order,
     film_set,
-    fingerprint,
     gather_films,
     read_batches,
     split_batches,
-    write_films,
 )
 from bonexage.learning.network import BoneAgeNetwork
-from bonexage.learning.recipe import InputRecipe, Loss, Optimiser, Recipe, Stage, recipe_to_table
+from bonexage.learning.recipe import InputRecipe, Loss, Optimiser, Recipe, Stage
+from bonexage.learning.records import METRICS, epoch_line, introduction, write_metrics, write_records
 from bonexage.learning.show import Screen
 from bonexage.learning.start import empty_network, start_network
 from bonexage.model.preprocess import Preprocessing
-from bonexage.reports.curves import learning_curves
-
-METRICS = (
-    "stage",
-    "epoch",
-    "learning_rate",
-    "loss",
-    "train_mae_months",
-    "validation_mae_months",
-    "films_per_second",
-    "seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -128,7 +107,11 @@ def train(
         films, skipped = gather_films(folders, recipe.parts, skip_unreadable=skip_unreadable)
         precision = choose_precision(recipe.optimiser)
         learner = _continue(recipe, out, precision) if resume else _begin(recipe, init, precision, screen)
-        screen.say(_introduction(recipe, films, learner, precision))
+        screen.say(
+            introduction(
+                recipe, films, learner.network, learner.started_from, precision.device, precision.autocast
+            )
+        )
         while learner.progress.stage < len(recipe.stages):
             cache = build_cache(
                 [film.film.path for film in films],
@@ -138,7 +121,7 @@ def train(
                 progress=screen.films_read,
             )
             usable = [film for film in films if film.film.path in cache.row_of]
-            _write_records(recipe, usable, cache, [*skipped, *cache.unreadable], out)
+            write_records(recipe, usable, cache, [*skipped, *cache.unreadable], out)
             _run_stage(recipe, usable, cache, learner, precision, out, screen)
         screen.say(f"Done: {out}. Lowest validation error {learner.progress.best_months:.2f} months.")
     return out
@@ -233,7 +216,7 @@ def _run_stage(
         row |= {"validation_mae_months": error, "seconds": time.perf_counter() - began}
         progress.rows.append({name: row[name] for name in METRICS})
         _keep(learner, out, is_best=is_best)
-        screen.say(_line(progress.rows[-1], stage, is_best=is_best))
+        screen.say(epoch_line(progress.rows[-1], stage, is_best=is_best))
     progress.stage, progress.epoch = progress.stage + 1, 0
     if progress.stage < len(recipe.stages):
         progress.best_months, progress.best_epoch = math.inf, 0
@@ -356,7 +339,7 @@ def _patience_spent(stage: Stage, progress: Progress) -> bool:
 
 
 def _keep(learner: Learner, out: Path, *, is_best: bool) -> None:
-    """Write the checkpoints, the table of metrics and the curves."""
+    """Write the checkpoints and the metrics."""
     content = {
         "network": learner.network.state_dict(),
         "average": learner.average.state_dict(),
@@ -369,72 +352,4 @@ def _keep(learner: Learner, out: Path, *, is_best: bool) -> None:
     save_checkpoint(out / "last.pt", content)
     if is_best:
         save_checkpoint(out / "best.pt", content)
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, METRICS)
-    writer.writeheader()
-    writer.writerows(learner.progress.rows)
-    write_atomically(out / "metrics.csv", table.getvalue().encode())
-    write_atomically(out / "curves.png", learning_curves(learner.progress.rows))
-
-
-def _write_records(
-    recipe: Recipe, films: Sequence[TrainingFilm], cache: Cache, skipped: Sequence[str], out: Path
-) -> None:
-    """Write what the run depends on: recipe, environment, and the films with their parts."""
-    folders = {film.folder for film in films}
-    data = {
-        "fingerprint": fingerprint(films, cache.hashes),
-        "folders": [
-            {"name": folder.name, "films": sum(film.folder == folder for film in films)}
-            for folder in sorted(folders)
-        ],
-        "ages_months": [
-            min(film.film.bone_age_months for film in films),
-            max(film.film.bone_age_months for film in films),
-        ],
-        "skipped": list(skipped),
-    }
-    for name, content in {
-        "recipe.json": recipe_to_table(recipe),
-        "environment.json": environment()
-        | {"data_folders": sorted(str(folder.resolve()) for folder in folders)},
-        "data.json": data,
-    }.items():
-        write_atomically(out / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-    write_films(films, cache.hashes, out / "films.csv")
-
-
-def environment() -> dict[str, Any]:
-    """The machine and the versions a run was made with."""
-    packages = ("torch", "torchvision", "timm", "numpy", "pillow")
-    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return {
-        "bonexage": bonexage.__version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "packages": {name: version(name) for name in packages},
-    }
-
-
-def _introduction(
-    recipe: Recipe, films: Sequence[TrainingFilm], learner: Learner, precision: Precision
-) -> str:
-    counts = ", ".join(f"{sum(film.part is part for film in films)} for {part}" for part in Part)
-    weights = sum(parameter.numel() for parameter in learner.network.parameters()) / 1e6
-    kind = "float32" if precision.autocast is None else str(precision.autocast).removeprefix("torch.")
-    return (
-        f"{recipe.name}: {recipe.network.backbone}, {weights:.1f} million weights, started from "
-        f"{learner.started_from}; {counts}; {precision.device.type}, {kind}"
-    )
-
-
-def _line(row: Mapping[str, Any], stage: Stage, *, is_best: bool) -> str:
-    return (
-        f"stage {row['stage']}, epoch {row['epoch']} of {stage.epochs}: training MAE "
-        f"{row['train_mae_months']:.2f}, validation MAE {row['validation_mae_months']:.2f} months"
-        f"{' (lowest)' if is_best else ''}, {row['films_per_second']:.1f} films/s, {row['seconds']:.0f} s"
-    )
+    write_metrics(learner.progress.rows, out)
