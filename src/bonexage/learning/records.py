@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +33,8 @@ METRICS = (
     "validation_mae_months",
     "films_per_second",
     "seconds",
+    "waiting_share",
+    "memory_mb",
 )
 
 
@@ -69,6 +73,18 @@ def write_records(
     }.items():
         write_atomically(out / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     write_films(films, cache.hashes, out / "films.csv")
+
+
+def memory_megabytes(device: torch.device) -> float:
+    """The most memory used, in 10^6 bytes: of the GPU, or of this process; NaN where not known."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def environment() -> dict[str, Any]:
@@ -110,5 +126,7 @@ def epoch_line(row: Mapping[str, Any], stage: Stage, *, is_best: bool) -> str:
     return (
         f"stage {row['stage']}, epoch {row['epoch']} of {stage.epochs}: training MAE "
         f"{row['train_mae_months']:.2f}, validation MAE {row['validation_mae_months']:.2f} months"
-        f"{' (lowest)' if is_best else ''}, {row['films_per_second']:.1f} films/s, {row['seconds']:.0f} s"
+        f"{' (lowest)' if is_best else ''}, {row['films_per_second']:.1f} films/s, "
+        f"{row['waiting_share']:.1%} of the time waiting for films, {row['memory_mb']:.0f} MB, "
+        f"{row['seconds']:.0f} s"
     )
