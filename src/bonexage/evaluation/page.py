@@ -13,6 +13,7 @@ from bonexage.evaluation import pictures
 from bonexage.evaluation.metrics import Agreement, Figure
 from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group, message
 from bonexage.model.bundle import Description
+from bonexage.reports import numbers
 from bonexage.reports.page import document, figure_html
 from bonexage.subject import Sex
 
@@ -234,7 +235,7 @@ def _worst_html(evaluation: Evaluation) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(film.id)}</th><td>{_SEXES[film.sex]}</td>'
         f'<td class="n">{film.bone_age_months:.1f}</td><td class="n">{said.bone_age_months:.1f}</td>'
-        f'<td class="n">{_signed(said.bone_age_months - film.bone_age_months)}</td>'
+        f'<td class="n">{numbers.signed(said.bone_age_months - film.bone_age_months)}</td>'
         f"<td>{escape('; '.join(caution.code for caution in said.cautions))}</td></tr>"
         for film, said in far[:WORST]
     )
@@ -335,21 +336,13 @@ def _number(name: str, value: float) -> str:
     if name in _SHARES or name == "covered":
         return f"{value:.1%}"
     return (
-        _signed(value) if name in ("bias_months", "limit_low_months", "limit_high_months") else f"{value:.1f}"
+        numbers.signed(value)
+        if name in ("bias_months", "limit_low_months", "limit_high_months")
+        else f"{value:.1f}"
     )
 
 
 def _plain(figure: Figure, *, percent: bool = False, signed: bool = False) -> str:
     """'8.6 (95% CI 8.1 to 9.1)' for running text."""
-
-    def one(value: float) -> str:
-        if math.isnan(value):
-            return "not defined"
-        return f"{value:.0%}" if percent else _signed(value) if signed else f"{value:.1f}"
-
-    ends = "" if math.isnan(figure.low) else f" (95% CI {one(figure.low)} to {one(figure.high)})"
-    return one(figure.value) + ends
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
+    write = (lambda value: f"{value:.0%}") if percent else numbers.signed if signed else numbers.one_decimal
+    return numbers.with_interval(figure.as_dict(), write, name="95% CI")

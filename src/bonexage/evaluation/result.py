@@ -12,6 +12,7 @@ from bonexage.assessment import DISCLAIMER, Assessment, Failure
 from bonexage.evaluation.metrics import CONFIDENCE, Agreement
 from bonexage.model.assessor import Outcome
 from bonexage.reading.folder import LabelledFilm
+from bonexage.reports.numbers import with_interval
 from bonexage.subject import Sex
 
 JSON_SCHEMA: Final = 1
@@ -149,8 +150,8 @@ class Evaluation:
     def __str__(self) -> str:
         mae, held = self.overall.mae_months, self.overall.within_12_months
         return (
-            f"{self.data}, {self.split}: mean absolute difference {mae.value:.1f} months "
-            f"(95% CI {mae.low:.1f} to {mae.high:.1f}) over {self.overall.films} films, "
+            f"{self.data}, {self.split}: mean absolute difference "
+            f"{with_interval(mae.as_dict(), unit=' months')} over {self.overall.films} films, "
             f"{held.value:.0%} within 12 months; {len(self.failures) + len(self.missing)} films not "
             "assessed"
         )
