@@ -37,9 +37,17 @@ def train(
     cache: Annotated[Path | None, typer.Option(help="Folder for preprocessed films.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     skip_unreadable: SkipUnreadable = False,
+    processes: Annotated[
+        int, typer.Option(min=0, help="How many processes train; 0: one a visible GPU, or this one alone.")
+    ] = 0,
+    keep_minutes: Annotated[
+        float,
+        typer.Option(min=0.0, help="Minutes between checkpoints within an epoch."),
+    ] = 10.0,
 ) -> None:
     """Train a network as a recipe says."""
     _need_learning("Training")
+    from bonexage.learning.processes import leads
     from bonexage.learning.recipe import read_recipe
     from bonexage.learning.train import train as run
 
@@ -51,8 +59,11 @@ def train(
         init=init,
         cache_folder=cache,
         skip_unreadable=skip_unreadable,
+        processes=processes,
+        keep_minutes=keep_minutes,
     )
-    note(f"Run: {made}. Make a bundle of it with: bonexage export {made} --out BUNDLE")
+    if leads():
+        note(f"Run: {made}. Make a bundle of it with: bonexage export {made} --out BUNDLE")
 
 
 @app.command(epilog="Example:\n\nbonexage export runs/first --out first.zip")

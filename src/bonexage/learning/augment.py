@@ -99,7 +99,9 @@ def draw_changes(count: int, size: tuple[int, int], how: Augmentation, generator
 
 
 def change(films: Tensor, changes: Changes) -> Tensor:
-    """Change films float32 `[B, 1, H, W]` as was drawn for them."""
+    """Change films float32 `[B, 1, H, W]` as was drawn for them; there may be none."""
+    if not len(films):
+        return films
     films = _move(films, changes.theta)
     films = _lose_resolution(films, changes)
     films = _blur(films, changes)

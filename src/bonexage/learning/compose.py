@@ -317,7 +317,9 @@ def _film_pixels(film: LabelledFilm, source: Source) -> NDArray[np.float32]:
 
 def _png(pixels: NDArray[np.float32]) -> bytes:
     """A plate as an 8-bit grey PNG."""
-    grey = np.rint(np.clip(pixels / max(float(np.quantile(pixels, 0.998)), 1e-6), 0, 1) * 255).astype(np.uint8)
+    grey = np.rint(np.clip(pixels / max(float(np.quantile(pixels, 0.998)), 1e-6), 0, 1) * 255).astype(
+        np.uint8
+    )
     out = io.BytesIO()
     Image.fromarray(grey).save(out, format="PNG", optimize=True)
     return out.getvalue()

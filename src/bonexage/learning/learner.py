@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bonexage.learning.checkpoint import Progress, progress_from
 from bonexage.learning.network import BoneAgeNetwork
-from bonexage.learning.norm import share_norms
+from bonexage.learning.norm import SharedNorm, share_norms
 from bonexage.learning.processes import Group
 from bonexage.learning.recipe import Optimiser, Recipe
 from bonexage.learning.start import empty_network, start_network
@@ -88,9 +88,17 @@ def learner_from(
     scaler = torch.amp.GradScaler(precision.device.type, enabled=precision.autocast is torch.float16)
     if saved["scaler"] is not None:
         scaler.load_state_dict(saved["scaler"])
-    run = torch.compile(network) if recipe.optimiser.compile else network
+    run = _compiled(network) if recipe.optimiser.compile else network
     progress = progress_from(saved["progress"])
     return Learner(network, run, average, optimiser, scaler, progress, saved["started_from"])
+
+
+def _compiled(network: BoneAgeNetwork) -> Callable[[Tensor, Tensor], Tensor]:
+    """The network compiled, but for the layers that talk to other processes."""
+    for layer in network.modules():
+        if isinstance(layer, SharedNorm):
+            layer.forward = torch.compiler.disable(layer.forward)  # type: ignore[method-assign, no-untyped-call]
+    return torch.compile(network)
 
 
 def state_of(learner: Learner) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -102,14 +102,13 @@ class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, numbers: Tensor) -> Tensor:
         """Add up over the processes."""
-        return cast("Tensor", _sum(numbers))
+        return _sum(numbers)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         """Add up the gradients over the processes."""
-        return cast("Tensor", _sum(gradient))
+        return _sum(gradient)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _sum(numbers: Tensor) -> Tensor:
     return add_up_over_all(numbers.clone(memory_format=torch.contiguous_format))

@@ -20,6 +20,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch._C._distributed_c10d import FileStore, PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from bonexage.errors import BonexageError, TrainingStopped, WrongUse
 from bonexage.learning.orphans import end_with_parent
@@ -166,7 +168,11 @@ def this_process() -> Iterator[Group]:
     if size == 1:
         yield Group(device=_device(local))
         return
-    with _joined(rank, size, local, "env://") as group:
+    with _together():
+        place, _, _ = next(rendezvous("env://", rank, size, timeout=LONGEST_STEP))
+    # torchrun may use the same store again when it starts the processes anew: what they left is not theirs.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    with _joined(rank, size, local, PrefixStore(f"attempt-{attempt}", place)) as group:
         yield group
 
 
@@ -182,7 +188,7 @@ def start(work: Callable[[Group], None], number: int) -> None:
     context = get_context("spawn")
     members: list[tuple[BaseProcess, connection.Connection]] = []
     with tempfile.TemporaryDirectory() as folder:
-        meeting = (Path(folder) / "meeting").as_uri()
+        meeting = str(Path(folder) / "meeting")
         try:
             for rank in range(number):
                 ours, theirs = context.Pipe(duplex=False)
@@ -212,16 +218,14 @@ def _device(number: int) -> torch.device:
 
 
 @contextmanager
-def _joined(rank: int, size: int, local: int, meeting: str) -> Iterator[Group]:
+def _joined(rank: int, size: int, local: int, store: Store) -> Iterator[Group]:
     """Meet the other processes. After an error there is no leave-taking: the others may be gone."""
     device = _device(local)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     with _together():
-        dist.init_process_group(
-            backend, init_method=meeting, rank=rank, world_size=size, timeout=LONGEST_STEP
-        )
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=LONGEST_STEP)
         waiting = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
     yield Group(rank, size, device, cast("dist.ProcessGroup", waiting))
     dist.destroy_process_group()
@@ -244,7 +248,7 @@ def _member(
     try:
         if not torch.cuda.is_available():
             torch.set_num_threads(max(1, torch.get_num_threads() // size))
-        with _joined(rank, size, rank, meeting) as group:
+        with _joined(rank, size, rank, FileStore(meeting, size)) as group:
             work(group)
     except BaseException as problem:
         tell.send((time.time(), _told(problem, rank, size), traceback.format_exc()[-20_000:]))
