@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
 from bonexage.atlas.plates import Plate
-from bonexage.cli import learning as front
 from bonexage.cli import demo
+from bonexage.cli import learning as front
 from bonexage.cli.app import app
 from bonexage.model.bundle import load_bundle
 from bonexage.subject import Sex
@@ -29,7 +29,19 @@ from films import write_film
 from models import small_bundle, small_network
 
 Run = Callable[..., Result]
-COMMANDS = ("predict", "demo", "info", "evaluate", "train", "export", "import", "compose-atlas")
+COMMANDS = (
+    "predict",
+    "demo",
+    "info",
+    "evaluate",
+    "compare",
+    "runs",
+    "check-data",
+    "train",
+    "export",
+    "import",
+    "compose-atlas",
+)
 
 
 @pytest.fixture
@@ -411,7 +423,14 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
             "recipe q.toml",
             [Path("a"), Path("b")],
             Path("r"),
-            {"resume": True, "init": Path("w.pth"), "cache_folder": None, "skip_unreadable": False},
+            {
+                "resume": True,
+                "init": Path("w.pth"),
+                "cache_folder": None,
+                "skip_unreadable": False,
+                "processes": 0,
+                "keep_minutes": 10.0,
+            },
         ),
         (Path("r"), Path("o.zip"), {"data": [Path("a")], "mirror": False, "with_weights": True}),
         (Path("x.pth"), Path("o"), {"normalise": "imagenet"}),

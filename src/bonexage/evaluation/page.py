@@ -272,8 +272,9 @@ def _methods(evaluation: Evaluation) -> str:
     data = escape(evaluation.data) or "the data"
     text = (
         f"Each film of the {escape(evaluation.split)} split of {data} was assessed once by "
-        f"{escape(evaluation.model)}, given the film and the labelled sex, without test-time augmentation "
-        "and without the chronological age. A difference is predicted minus labelled bone age in months. "
+        f"{escape(evaluation.model)}, given the film and the labelled sex, without the chronological age. "
+        f"{escape(evaluation.note)}{' ' if evaluation.note else ''}"
+        "A difference is predicted minus labelled bone age in months. "
         "R² is 1 − SSE/SST about the labels' mean. Limits of agreement are the mean difference ± 1.96 "
         "standard deviations (Bland and Altman, Lancet 1986;1:307–310). All intervals are 95% percentile "
         f"bootstrap intervals: children were drawn with replacement {evaluation.resamples:,} times (seed "

@@ -72,6 +72,7 @@ class Evaluation:
         resamples: of the bootstrap.
         measured: every film that was there, in order, with what was said of it.
         missing: a sentence for every label whose film is not there.
+        note: what else is to be said of the model, a sentence; or nothing.
         groups: all films; each sex; each band; each sex in each band. A group without films is left out.
     """
 
@@ -86,6 +87,7 @@ class Evaluation:
     missing: tuple[str, ...]
     groups: tuple[Group, ...]
     model_facts: tuple[tuple[str, str], ...] = ()
+    note: str = ""
 
     @property
     def overall(self) -> Agreement:

@@ -22,9 +22,9 @@ def two_decimals(value: float) -> str:
     return f"{value:.2f}"
 
 
-def signed(value: float) -> str:
+def signed(value: float, decimals: int = 1) -> str:
     """Months of which the direction counts: '+1.3', '−0.4', and '+0.0' for what rounds to nothing."""
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
 
 
 def with_interval(
