@@ -24,18 +24,23 @@ def main() -> int:
         "--out", type=Path, default=Path("runs") / "published", help="run folder; a run in it goes on"
     )
     parser.add_argument("--init", type=Path, help="weights to start from: safetensors or .pth")
+    parser.add_argument(
+        "--processes", type=int, default=0, help="how many processes train; 0: one a visible GPU, or one"
+    )
     arguments = parser.parse_args()
     try:
-        return run(arguments.recipe, arguments.data, arguments.out, arguments.init)
+        return run(arguments.recipe, arguments.data, arguments.out, arguments.init, arguments.processes)
     except BonexageError as problem:
         print(problem, file=sys.stderr)
         return problem.exit_code
 
 
-def run(recipe: Path, data: Path, out: Path, init: Path | None) -> int:
+def run(recipe: Path, data: Path, out: Path, init: Path | None, processes: int) -> int:
     """Train as the recipe says into `out`; its bundle and evaluation go into the same folder."""
     try:
+        from bonexage.learning.checkpoint import has_run
         from bonexage.learning.export import export_run
+        from bonexage.learning.processes import leads
         from bonexage.learning.recipe import read_recipe
         from bonexage.learning.train import train
     except ModuleNotFoundError as missing:
@@ -43,7 +48,9 @@ def run(recipe: Path, data: Path, out: Path, init: Path | None) -> int:
     from bonexage.evaluation.evaluate import evaluate_folders
     from bonexage.model.assessor import Assessor
 
-    train(read_recipe(recipe), [data], out, resume=(out / "last.pt").exists(), init=init)
+    train(read_recipe(recipe), [data], out, resume=has_run(out), init=init, processes=processes)
+    if not leads():
+        return 0
     bundle = export_run(out, out / "bundle")
     print(f"Bundle: {out / 'bundle'}, {bundle.model}")
     if (data / "boneage-test-dataset.csv").exists():

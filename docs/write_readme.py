@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bonexage.reports.numbers import with_interval
+
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- results: written by `make evaluate` -->"
 END = "<!-- end of results -->"
@@ -32,8 +34,7 @@ def results() -> dict[str, dict[str, Any]]:
 
 def _ends(figure: dict[str, float], factor: float = 1, digits: int = 1) -> str:
     """A figure with its interval: '8.6 (8.1 to 9.1)'."""
-    value, low, high = (f"{factor * figure[end]:.{digits}f}" for end in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+    return with_interval(figure, lambda value: f"{factor * value:.{digits}f}", name="")
 
 
 def row(name: str, measured: dict[str, Any]) -> str:

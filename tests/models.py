@@ -99,7 +99,12 @@ def small_description(**changes: Any) -> Description:
 
 
 def small_bundle(
-    out: Path, *, onnx: bytes | None = None, weights: bytes | None = None, **changes: Any
+    out: Path,
+    *,
+    onnx: bytes | None = None,
+    locator: bytes | None = None,
+    weights: bytes | None = None,
+    **changes: Any,
 ) -> Bundle:
     """Write a bundle of `small_network` to `out` (folder or zip)."""
     return write_bundle(
@@ -107,5 +112,6 @@ def small_bundle(
         small_description(**changes),
         onnx=small_network() if onnx is None else onnx,
         card="# small\n\nMade in a test.\n",
+        locator=locator,
         weights=weights,
     )

@@ -29,7 +29,20 @@ from films import write_film
 from models import small_bundle, small_network
 
 Run = Callable[..., Result]
-COMMANDS = ("predict", "demo", "info", "evaluate", "train", "export", "import", "compose-atlas")
+COMMANDS = (
+    "predict",
+    "demo",
+    "info",
+    "evaluate",
+    "compare",
+    "runs",
+    "check-data",
+    "train",
+    "train-locator",
+    "export",
+    "import",
+    "compose-atlas",
+)
 
 
 @pytest.fixture
@@ -411,7 +424,15 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
             "recipe q.toml",
             [Path("a"), Path("b")],
             Path("r"),
-            {"resume": True, "init": Path("w.pth"), "cache_folder": None, "skip_unreadable": False},
+            {
+                "resume": True,
+                "init": Path("w.pth"),
+                "cache_folder": None,
+                "locator": None,
+                "skip_unreadable": False,
+                "processes": 0,
+                "keep_minutes": 10.0,
+            },
         ),
         (Path("r"), Path("o.zip"), {"data": [Path("a")], "mirror": False, "with_weights": True}),
         (Path("x.pth"), Path("o"), {"normalise": "imagenet"}),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -12,12 +15,23 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Folders on the way are made. Raises OSError where the disk refuses; the old file is then untouched.
     """
+    with opened_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def opened_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, as `write_atomically` does for what does not fit into memory.
+
+    It takes its place at `path` when the block ends. Where the block or the disk raises, it is gone, and what
+    was at `path` before is untouched. What a killed process leaves behind starts with a dot and the name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield cast("BinaryIO", file)
             file.flush()
             os.fsync(file.fileno())
         partial.chmod(0o666 & ~_umask())

@@ -25,6 +25,16 @@ class BonexageError(Exception):
         place = f"{self.subject}: " if self.subject else ""
         return f"{place}{self.problem}. {self.remedy}{'' if self.remedy.endswith('?') else '.'}"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How it travels from the process it happened in to the one that tells the user."""
+        return _rebuilt, (type(self), self.problem, self.remedy, self.subject)
+
+
+def _rebuilt(kind: type[BonexageError], problem: str, remedy: str, subject: str | None) -> BonexageError:
+    error = kind.__new__(kind)
+    BonexageError.__init__(error, problem, remedy=remedy, subject=subject)
+    return error
+
 
 class WrongUse(BonexageError):
     """An option, argument, recipe or labels file that cannot be obeyed."""

@@ -19,12 +19,14 @@ class Provenance:
         sha256: hash of the file's bytes, 64 hex digits.
         original_size: height and width in pixels as stored in the file.
         kind: the file format, in lower case ('png', 'jpeg', 'tiff', 'dicom', ...).
+        bits: of a grey or colour value as stored (1, 8, 16, 32), or None where that is not known.
     """
 
     name: str
     sha256: str
     original_size: tuple[int, int]
     kind: str
+    bits: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

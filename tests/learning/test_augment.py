@@ -26,6 +26,8 @@ STRONG = Augmentation(
     occlusion=0.5,
     low_resolution=0.5,
     lowest_resolution=20,
+    tone=0.5,
+    grain=0.05,
 )
 
 
@@ -62,7 +64,7 @@ def test_the_same_chance_gives_the_same_films_and_another_others() -> None:
     "name", [field.name for field in fields(Augmentation) if field.name != "lowest_resolution"]
 )
 def test_each_change_is_a_change(name: str) -> None:
-    always = {"flip": 1.0, "blur": 1.0, "occlusion": 1.0, "low_resolution": 1.0}
+    always = {"flip": 1.0, "blur": 1.0, "occlusion": 1.0, "low_resolution": 1.0, "tone": 1.0}
     value = always.get(name, getattr(STRONG, name))
     how = replace(Augmentation(lowest_resolution=20), **{name: value})
     changed = (augment(hands(), how, chance()) - hands()).abs().amax(dim=(1, 2, 3))
@@ -97,3 +99,22 @@ def test_rotation_keeps_the_size_of_things_in_an_oblong_film() -> None:
     disc[0, 0] = ((rows - 60) ** 2 + (columns - 30) ** 2 < 400).float()
     turned = augment(disc, Augmentation(rotation_degrees=30), chance(5))
     assert (turned - disc).abs().mean() < 0.01  # a disc in the middle does not change when turned
+
+
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=20)
+def test_other_tones_keep_the_order_of_grey_values(seed: int) -> None:
+    ramp = torch.linspace(0, 1, 64).expand(4, 1, 48, 64)
+    toned = augment(ramp, Augmentation(tone=1.0), chance(seed))
+    assert (toned.diff(dim=-1) > -1e-6).all()
+    assert torch.allclose(toned[..., 0], torch.zeros(()), atol=0.02)
+    assert torch.allclose(toned[..., -1], torch.ones(()), atol=0.02)
+    assert not torch.allclose(toned, ramp, atol=0.02)
+
+
+def test_grain_is_of_another_strength_in_each_film_and_at_most_as_strong_as_said() -> None:
+    flat = torch.full((200, 1, 32, 32), 0.5)
+    spread = augment(flat, Augmentation(grain=0.04), chance(1)).std(dim=(1, 2, 3))
+    assert spread.max() < 0.043
+    assert spread.min() < 0.004
+    assert 0.015 < spread.mean() < 0.025

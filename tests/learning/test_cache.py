@@ -88,3 +88,8 @@ def test_many_films_are_placed_by_several_processes(tmp_path: Path) -> None:
     assert len(cache.row_of) == CHUNK + 2
     for film in (films[0], films[-1]):
         assert np.array_equal(cache.pixels[cache.row_of[film]], place(read_radiograph(film).pixels, HOW))
+
+
+def test_another_locator_has_its_own_cache() -> None:
+    keys = {cache_key(Preprocessing("hand"), locator) for locator in (None, b"one", b"other")}
+    assert len(keys) == 3

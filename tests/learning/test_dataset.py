@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bonexage.errors import UnusableData
 from bonexage.learning.dataset import (
+    MOST_COPIES,
     FilmSet,
     Part,
     epoch_order,
@@ -145,3 +146,24 @@ def test_batches_are_read_in_order_with_their_labels() -> None:
     assert shown.tolist() == order.tolist()
     assert male.tolist() == (order % 2).tolist()
     assert seen[0].films.shape == (4, 1, 4, 4)
+
+
+@given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=5), least=st.integers(0, 60))
+def test_films_of_rare_ages_come_several_times_and_all_others_once(counts: list[int], least: int) -> None:
+    months = np.concatenate([np.full(count, 24.0 * band + 5) for band, count in enumerate(counts)])
+    total = len(months)
+    films = FilmSet(
+        np.zeros((total, 1, 1), dtype=np.uint8),
+        np.arange(total),
+        months.astype(np.float32),
+        np.zeros(total, dtype=np.float32),
+        np.zeros(total, dtype=np.int64),
+    )
+    order = epoch_order(films, seed=1, most_from_folder=0, least_in_band=least)
+    times = np.bincount(order, minlength=total)
+    for band, count in enumerate(counts):
+        of_band = times[months // 24 == band]
+        assert (of_band == of_band[0]).all()
+        assert 1 <= of_band[0] <= MOST_COPIES
+        assert of_band.sum() >= min(least, MOST_COPIES * count)
+        assert of_band.sum() < max(least, 1) + count

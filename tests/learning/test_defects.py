@@ -7,13 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from bonexage.learning import train as training
+from bonexage.learning import epoch as passing
 from bonexage.learning.dataset import Batch
+from bonexage.learning.epoch import Job
+from bonexage.learning.learner import Precision, choose_precision, first_state, learner_from
+from bonexage.learning.processes import CPU, Group
 from bonexage.learning.recipe import Optimiser
-from bonexage.learning.train import Precision, choose_precision
+from bonexage.learning.show import Screen
 from learning.test_train import TINY
 
 ROOT = Path(__file__).parents[2]
@@ -23,23 +27,24 @@ ROOT = Path(__file__).parents[2]
 def test_mixed_precision_is_chosen_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch, bf16: bool, kind: torch.dtype
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
-    assert choose_precision(TINY.optimiser) == Precision(torch.device("cuda"), kind)
-    assert choose_precision(Optimiser(precision="float32")).autocast is None
+    gpu = torch.device("cuda")
+    assert choose_precision(TINY.optimiser, gpu) == Precision(gpu, kind)
+    assert choose_precision(Optimiser(precision="float32"), gpu).autocast is None
+    assert choose_precision(TINY.optimiser, CPU).autocast is None
 
 
-def test_mixed_precision_is_used_and_not_only_chosen() -> None:
-    precision = Precision(torch.device("cpu"), torch.bfloat16)
-    screen = training.Screen()
-    learner = training._begin(TINY, None, precision, screen)
+def test_mixed_precision_is_used_and_not_only_chosen(tmp_path: Path) -> None:
+    precision = Precision(CPU, torch.bfloat16)
+    learner = learner_from(first_state(TINY, None, lambda line: None), TINY, precision)
     kinds = []
     first = next(layer for layer in learner.network.modules() if isinstance(layer, torch.nn.Conv2d))
     first.register_forward_hook(lambda layer, shown, given: kinds.append(given.dtype))
     batch = Batch(torch.zeros(2, 1, 64, 64, dtype=torch.uint8), torch.ones(2, 1), torch.tensor([60.0, 90.0]))
-    loss, _ = training._step(TINY, batch, 1e-3, learner, precision, torch.Generator())
+    job = Job(TINY, tmp_path, Group(), precision, Screen())
+    loss, _ = passing._step(job, [(np.arange(2), batch)], 2, 1e-3, learner)
     assert kinds == [torch.bfloat16]
-    assert 0 < loss < 240
+    assert 0 < loss / 2 < 240
 
 
 def test_no_gpu_number_is_written_in() -> None:

@@ -15,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
-from bonexage.learning import train as training
+from bonexage.learning import epoch as passing
 from bonexage.learning.checkpoint import load_checkpoint
-from bonexage.learning.dataset import Batch, FilmSet, Part
+from bonexage.learning.dataset import FilmSet, Part
+from bonexage.learning.epoch import learning_rate, losses_of, predict_films
+from bonexage.learning.learner import Precision
 from bonexage.learning.recipe import (
     Augmentation,
     InputRecipe,
@@ -28,7 +30,7 @@ from bonexage.learning.recipe import (
     Recipe,
     Stage,
 )
-from bonexage.learning.train import Precision, learning_rate, loss_of, predict_films, train
+from bonexage.learning.train import train
 from learning.folders import data_folder_with
 
 CPU = Precision(torch.device("cpu"), None)
@@ -71,6 +73,7 @@ def test_a_run_keeps_all_it_was_made_of(run: Path, data: Path) -> None:
         "last.pt",
         "log.txt",
         "metrics.csv",
+        "previous.pt",
         "recipe.json",
     }
     assert [(row["stage"], row["epoch"]) for row in rows_of(run)] == [
@@ -97,19 +100,19 @@ def test_only_the_training_part_is_learned_from(
     monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
 ) -> None:
     seen: dict[str, set[float]] = {"learned": set(), "chosen": set()}
-    step = training._step
-    predict = training.predict_films
+    step = passing._step
+    predict = passing.predict_films
 
-    def spy_step(recipe: Recipe, batch: Batch, *rest: Any) -> Any:
-        seen["learned"].update(batch.months.tolist())
-        return step(recipe, batch, *rest)
+    def spy_step(job: Any, parts: Any, *rest: Any) -> Any:
+        seen["learned"].update(months for _, batch in parts for months in batch.months.tolist())
+        return step(job, parts, *rest)
 
     def spy_predict(network: Any, films: FilmSet, *rest: Any) -> Any:
         seen["chosen"].update(films.months.tolist())
         return predict(network, films, *rest)
 
-    monkeypatch.setattr(training, "_step", spy_step)
-    monkeypatch.setattr(training, "predict_films", spy_predict)
+    monkeypatch.setattr(passing, "_step", spy_step)
+    monkeypatch.setattr(passing, "predict_films", spy_predict)
     run = train(replace(TINY, stages=TINY.stages[:1]), [data], tmp_path / "run")
     with (run / "films.csv").open(encoding="utf-8") as file:
         by_part: dict[str, set[float]] = {}
@@ -126,15 +129,15 @@ def test_training_films_change_from_epoch_to_epoch_and_validation_films_do_not(
     # The published code shared one dataset between its splits, and switched augmentation off for both.
     learned: list[torch.Tensor] = []
     validated: list[torch.Tensor] = []
-    normalise = training._normalise
+    normalise = passing._normalise
 
     def spy(films: torch.Tensor, how: InputRecipe) -> torch.Tensor:
         (learned if torch.is_grad_enabled() else validated).append(films.clone())
         return normalise(films, how)
 
-    monkeypatch.setattr(training, "_normalise", spy)
-    order = training.epoch_order
-    monkeypatch.setattr(training, "epoch_order", lambda films, **_: order(films, seed=1, most_from_folder=0))
+    monkeypatch.setattr(passing, "_normalise", spy)
+    order = passing.epoch_order
+    monkeypatch.setattr(passing, "epoch_order", lambda films, **_: order(films, seed=1, most_from_folder=0))
     train(replace(TINY, stages=TINY.stages[:1]), [data], tmp_path / "run")
     for batches, same in ((learned, False), (validated, True)):
         half = len(batches) // 2
@@ -152,18 +155,18 @@ def test_a_run_that_was_cut_goes_on_to_the_same_weights(
     monkeypatch: pytest.MonkeyPatch, run: Path, data: Path, tmp_path: Path, cut_at: int
 ) -> None:
     steps = iter(range(1, 1000))
-    step = training._step
+    step = passing._step
 
     def cut_step(*arguments: Any) -> Any:
         if next(steps) == cut_at:
             raise Cut
         return step(*arguments)
 
-    monkeypatch.setattr(training, "_step", cut_step)
+    monkeypatch.setattr(passing, "_step", cut_step)
     out = tmp_path / "cut"
     with pytest.raises(Cut):
         train(TINY, [data], out, cache_folder=run.parent / "cache")
-    monkeypatch.setattr(training, "_step", step)
+    monkeypatch.setattr(passing, "_step", step)
     resumed = (out / "last.pt").exists()
     train(TINY, [data], out, resume=resumed, cache_folder=run.parent / "cache")
     whole, mended = load_checkpoint(run / "last.pt"), load_checkpoint(out / "last.pt")
@@ -180,9 +183,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
     losses = iter(range(1000))
 
     def spoiled(predicted: torch.Tensor, labelled: torch.Tensor, how: Loss) -> torch.Tensor:
-        return loss_of(predicted, labelled, how) * (float("nan") if next(losses) == 3 else 1.0)
+        return losses_of(predicted, labelled, how) * (float("nan") if next(losses) == 3 else 1.0)
 
-    monkeypatch.setattr(training, "loss_of", spoiled)
+    monkeypatch.setattr(passing, "losses_of", spoiled)
     with pytest.raises(TrainingStopped, match="not a number"):
         train(TINY, [data], tmp_path / "run")
     kept = load_checkpoint(tmp_path / "run" / "last.pt")
@@ -230,7 +233,7 @@ def test_patience_ends_a_stage(monkeypatch: pytest.MonkeyPatch, data: Path, tmp_
     def worsening(network: Any, films: FilmSet, *_: Any) -> NDArray[np.float32]:
         return films.months + np.float32(next(worse))
 
-    monkeypatch.setattr(training, "predict_films", worsening)
+    monkeypatch.setattr(passing, "predict_films", worsening)
     stage = replace(TINY.stages[0], epochs=9, patience=2)
     run = train(replace(TINY, stages=(stage,)), [data], tmp_path / "run")
     assert [row["validation_mae_months"] for row in rows_of(run)] == ["0.0", "1.0", "2.0"]
@@ -280,7 +283,9 @@ def test_predictions_do_not_depend_on_the_batch(network: Any) -> None:
 
 def test_the_loss_is_the_published_one() -> None:
     predicted, labelled = torch.tensor([110.0, 45.0]), torch.tensor([100.0, 50.0])
-    assert loss_of(predicted, labelled, Loss(0.7, 0.3)).item() == pytest.approx(0.7 * 7.5 + 0.3 * 0.1)
+    assert losses_of(predicted, labelled, Loss(0.7, 0.3)).mean().item() == pytest.approx(
+        0.7 * 7.5 + 0.3 * 0.1
+    )
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:

@@ -18,13 +18,13 @@ from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.preprocess import Preprocessing
 from models import small_bundle, small_description, small_network
 
-PARTS = ("bundle.json", "model.onnx", "CARD.md", "weights.safetensors")
+PARTS = ("bundle.json", "model.onnx", "locator.onnx", "CARD.md", "weights.safetensors")
 
 
 @pytest.fixture(params=["model", "model.zip"])
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Bundle]:
     out = tmp_path / request.param
-    return out, small_bundle(out, weights=b"weights")
+    return out, small_bundle(out, weights=b"weights", locator=b"locator")
 
 
 def test_what_is_written_is_what_is_loaded(written: tuple[Path, Bundle]) -> None:
@@ -32,6 +32,7 @@ def test_what_is_written_is_what_is_loaded(written: tuple[Path, Bundle]) -> None
     loaded = load_bundle(out)
     assert loaded.description == bundle.description
     assert (loaded.onnx, loaded.card, loaded.weights) == (bundle.onnx, bundle.card, bundle.weights)
+    assert loaded.locator == bundle.locator == b"locator"
     assert loaded.hash == bundle.hash
     assert loaded.description.version == bonexage.__version__
 
@@ -82,7 +83,7 @@ def test_any_description_comes_back_as_it_was(
 
 @pytest.mark.parametrize("part", PARTS[1:])
 def test_an_altered_part_is_refused(tmp_path: Path, part: str) -> None:
-    small_bundle(tmp_path / "a", weights=b"weights")
+    small_bundle(tmp_path / "a", weights=b"weights", locator=b"locator")
     file = tmp_path / "a" / part
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(BundleError, match=f"{part} does not have the hash"):
@@ -91,7 +92,7 @@ def test_an_altered_part_is_refused(tmp_path: Path, part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_missing_part_is_refused(tmp_path: Path, part: str) -> None:
-    small_bundle(tmp_path / "a", weights=b"weights")
+    small_bundle(tmp_path / "a", weights=b"weights", locator=b"locator")
     (tmp_path / "a" / part).unlink()
     with pytest.raises(BundleError, match=part):
         load_bundle(tmp_path / "a")
@@ -251,3 +252,9 @@ def test_a_failed_write_leaves_the_older_bundle(tmp_path: Path, monkeypatch: pyt
 def test_a_name_that_would_not_read_back_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="name"):
         small_description(name="a@b")
+
+
+def test_a_model_that_reads_found_hands_is_refused_without_what_finds_them(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "blind", preprocessing=Preprocessing("hand", 64, 64))
+    with pytest.raises(BundleError, match=r"lists no locator\.onnx"):
+        load_bundle(tmp_path / "blind")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bonexage.errors import WrongUse
-from bonexage.reading.labels import Label, read_labels, read_subjects
+from bonexage.reading.labels import Label, LabelRow, read_labels, read_subjects, review_labels
 from bonexage.subject import Sex, Subject
 
 
@@ -128,3 +128,52 @@ def test_subjects_are_read_by_file_or_id_with_sex_and_known_age(write):
 def test_a_bad_subject_is_named_by_row_and_column(write, content, problem):
     with pytest.raises(WrongUse, match=problem):
         read_subjects(write(content))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_review_of_sound_labels_is_what_reading_gives(write, form: str) -> None:
+    review = review_labels(write(FORMS[form]))
+    assert review.faults == ()
+    assert all(row.faults == () for row in review.rows)
+    assert [(row.id, row.bone_age_months, row.sex) for row in review.rows] == [
+        (label.id, label.bone_age_months, label.sex) for label in read_labels(write(FORMS[form]))
+    ]
+
+
+def test_a_review_goes_on_past_every_fault_and_names_its_row(write) -> None:
+    review = review_labels(
+        write(
+            "id,boneage,male\n1,,True\n2,300,False\n3,12,\n4,12,x\n,12,True\n6,1,2,True\n7,x,y\n8,9,1\n8,9,1\n"
+        )
+    )
+    codes = [[fault.code for fault in row.faults] for row in review.rows]
+    assert codes == [
+        ["age-missing"],
+        ["age-out-of-range"],
+        ["sex-missing"],
+        ["sex-out-of-range"],
+        ["id-missing"],
+        ["wrong-row"],
+        ["age-out-of-range", "sex-out-of-range"],
+        [],
+        [],
+    ]
+    said = [row.faults[0].sentence for row in review.rows if row.faults]
+    assert all(f"row {number}" in sentence for number, sentence in enumerate(said, start=2))
+    assert review.rows[1] == LabelRow("2", None, Sex.FEMALE, review.rows[1].faults)
+    assert review.faults == ()
+
+
+def test_a_review_names_every_column_that_lacks(write) -> None:
+    review = review_labels(write("id,age\n1,12\n"))
+    assert len(review.faults) == 2
+    assert "boneage" in review.faults[0].problem
+    assert "sex" in review.faults[1].problem
+    assert review.rows == (LabelRow("1", None, None),)
+
+
+def test_a_file_that_is_no_table_has_a_fault_and_no_rows(write, tmp_path: Path) -> None:
+    for path in (write(b"\xff\xfe\x00"), tmp_path / "nowhere.csv", tmp_path):
+        review = review_labels(path)
+        assert review.rows == ()
+        assert len(review.faults) == 1

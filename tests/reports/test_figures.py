@@ -16,6 +16,7 @@ from bonexage.reports.curves import learning_curves
 from bonexage.reports.figures import (
     Band,
     Level,
+    ages_by_sex,
     bland_altman,
     error_by_age,
     predicted_against_labelled,
@@ -111,6 +112,25 @@ def test_bands_without_films_draw_nothing(axes_of):
 def test_the_error_axis_starts_at_zero(axes_of):
     opened(error_by_age([Band(24, 48, F, 30, Level(8, 7, 9), Level(1, -1, 3))]))
     assert axes_of[0][0].get_ylim()[0] == 0
+
+
+def test_every_label_is_in_the_bar_of_its_year_and_sex(axes_of):
+    labels = [(0.0, F), (11.9, F), (12.0, F), (30.0, M), (240.0, M), (240.0, M)]
+    ages_by_sex({"Training split": labels, "Test split": []})
+    upper, lower = axes_of[0][:2]
+    girls, boys = upper.containers
+    assert [bar.get_height() for bar in girls][:3] == [2, 1, 0]
+    assert [bar.get_height() for bar in boys][2] == 1
+    assert [bar.get_height() for bar in boys][-1] == 2
+    assert sum(bar.get_height() for bar in (*girls, *boys)) == len(labels)
+    for bar in (*girls, *boys):
+        year = 12 * (bar.get_x() // 12)
+        assert year <= bar.get_x() < bar.get_x() + bar.get_width() <= year + 12
+    assert [axes.get_title(loc="left") for axes in (upper, lower)] == ["Training split", "Test split"]
+
+
+def test_a_folder_without_labels_has_a_picture_too():
+    assert opened(ages_by_sex({})).format == "PNG"
 
 
 def test_readings_are_left_out_only_without_a_reading_or_an_age(axes_of):

@@ -35,11 +35,26 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     init: Annotated[Path | None, typer.Option(help="Weights to start from: safetensors or .pth.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for preprocessed films.")] = None,
+    locator: Annotated[
+        Path | None,
+        typer.Option(
+            help="The network that finds hands, for a recipe that reads them.",
+            show_default="the carried model's",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     skip_unreadable: SkipUnreadable = False,
+    processes: Annotated[
+        int, typer.Option(min=0, help="How many processes train; 0: one a visible GPU, or this one alone.")
+    ] = 0,
+    keep_minutes: Annotated[
+        float,
+        typer.Option(min=0.0, help="Minutes between checkpoints within an epoch."),
+    ] = 10.0,
 ) -> None:
     """Train a network as a recipe says."""
     _need_learning("Training")
+    from bonexage.learning.processes import leads
     from bonexage.learning.recipe import read_recipe
     from bonexage.learning.train import train as run
 
@@ -50,9 +65,38 @@ def train(
         resume=resume,
         init=init,
         cache_folder=cache,
+        locator=locator,
         skip_unreadable=skip_unreadable,
+        processes=processes,
+        keep_minutes=keep_minutes,
     )
-    note(f"Run: {made}. Make a bundle of it with: bonexage export {made} --out BUNDLE")
+    if leads():
+        note(f"Run: {made}. Make a bundle of it with: bonexage export {made} --out BUNDLE")
+
+
+@app.command(
+    epilog="Example:\n\nbonexage train-locator --data rsna-640px --others not-a-hand/ --out locator.onnx"
+)
+def train_locator(
+    *,
+    data: Data,
+    others: Annotated[Path, typer.Option(help="A folder of pictures that show no hand.")],
+    out: Annotated[Path, typer.Option(help="The locator to write, ONNX.")],
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training, with 64 pictures each.")] = 3000,
+) -> None:
+    """Train the network that finds the hand, from films that kept their aspect ratio."""
+    _need_learning("Training")
+    from bonexage.learning.locator import make_locator
+    from bonexage.reading.files import list_films
+
+    found = make_locator(
+        data, [Path(name) for name in list_films([str(others)])], out, steps=steps, progress=note
+    )
+    typer.echo(
+        f"Locator: {out}. Of {found.films} films that it did not learn from, it finds the hand in "
+        f"{found.found:.1%}; its frame lies {found.median:.3f} frame heights off that of registration "
+        f"(median), and at most 0.1 in {found.within:.1%}."
+    )
 
 
 @app.command(epilog="Example:\n\nbonexage export runs/first --out first.zip")

@@ -34,6 +34,7 @@ def evaluate(
     from bonexage.evaluation.evaluate import evaluate_folders
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
+    from bonexage.reports.numbers import two_decimals, with_interval
 
     share = as_share(coverage)
     assessor = Assessor(load_bundle(model), threads=threads)
@@ -47,9 +48,8 @@ def evaluate(
             skip_unreadable=skip_unreadable,
             progress=advance,
         )
-    error = found.overall.mae_months
+    error = with_interval(found.overall.mae_months.as_dict(), two_decimals, unit=" months")
     typer.echo(
-        f"Mean absolute error {error.value:.2f} months (95% interval {error.low:.2f} to {error.high:.2f}), "
-        f"{found.overall.films} films. All figures: {out / 'evaluation.html'}"
+        f"Mean absolute error {error}, {found.overall.films} films. All figures: {out / 'evaluation.html'}"
     )
     conclude(Tally(len(found.measured), len(found.failures)), assessor.model)

@@ -100,29 +100,62 @@ def evaluate(
         UnusableData: there is no film, or none could be assessed (`predictions.csv` then tells why).
         WrongUse: the folder cannot be written, or the coverage is out of range.
     """
-    name = data or _data_name(films)
     if not films:
         raise UnusableData("there is no film to evaluate on", remedy="Name a data folder with labelled films")
-    measured = _assess(assessor, films, coverage, progress)
+    return write_evaluation(
+        measure(assessor, films, coverage=coverage, progress=progress),
+        out,
+        model=assessor.model,
+        model_facts=page.model_facts(assessor.bundle.description),
+        data=data or _data_name(films),
+        split=split,
+        coverage=coverage,
+        missing=missing,
+        seed=seed,
+        resamples=resamples,
+        made=made,
+    )
+
+
+def write_evaluation(
+    measured: Sequence[Measured],
+    out: Path,
+    *,
+    model: str,
+    model_facts: Sequence[tuple[str, str]] = (),
+    data: str,
+    split: str,
+    coverage: float = DEFAULT_COVERAGE,
+    missing: Sequence[str] = (),
+    note: str = "",
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    made: date | None = None,
+) -> Evaluation:
+    """Work out the figures of films that were measured, and write what `evaluate` writes.
+
+    Arguments and errors are those of `evaluate`; `note` is said of the model on the page.
+    """
     write_whole(out / "predictions.csv", predictions_csv(measured))
     if not any(isinstance(one.outcome, Assessment) for one in measured):
         raise UnusableData(
-            f"none of the {len(films)} films could be assessed",
+            f"none of the {len(measured)} films could be assessed",
             remedy=f"See the reasons in {out / 'predictions.csv'}",
-            subject=name or None,
+            subject=data or None,
         )
     done = Evaluation(
-        model=assessor.model,
-        model_facts=page.model_facts(assessor.bundle.description),
-        data=name,
+        model=model,
+        model_facts=tuple(model_facts),
+        data=data,
         split=split,
         coverage=coverage,
         made=made or date.today(),
         seed=seed,
         resamples=resamples,
-        measured=measured,
+        measured=tuple(measured),
         missing=tuple(missing),
         groups=_groups(measured, seed=seed, resamples=resamples),
+        note=note,
     )
     drawn = pictures.draw(done)
     for file, png in drawn.items():
@@ -150,12 +183,18 @@ def predictions_csv(measured: Sequence[Measured]) -> str:
     return text.getvalue()
 
 
-def _assess(
+def measure(
     assessor: Assessor,
     films: Sequence[LabelledFilm],
-    coverage: float,
-    progress: Callable[[int, int], None] | None,
+    *,
+    coverage: float = DEFAULT_COVERAGE,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Measured, ...]:
+    """Assess each film with its labelled sex, in order; what cannot be assessed is a `Failure`.
+
+    Raises:
+        WrongUse: the coverage is out of range.
+    """
     sexes = {str(film.path): film.sex for film in films}
     outcomes = assess_many(
         assessor,

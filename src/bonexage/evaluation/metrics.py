@@ -149,24 +149,43 @@ def _percentiles(
     table: Floats, owner_of: NDArray[np.intp], *, seed: int, resamples: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Low and high ends of every figure over resamples of the children."""
-    rng = np.random.default_rng(seed)
-    count = int(owner_of.max()) + 1
-    parts: list[dict[str, Floats]] = []
-    at_once = max(1, _CELLS_AT_ONCE // len(table))
-    for start in range(0, resamples, at_once):
-        rows = min(at_once, resamples - start)
-        drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, np.newaxis]
-        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        parts.append(_statistics(times[:, owner_of].astype(np.float64), table))
-    tail = (1 - CONFIDENCE) / 2
+    parts = [_statistics(times, table) for times in drawn_again(owner_of, seed=seed, resamples=resamples)]
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
     for name in parts[0]:
         drawn_values = np.concatenate([part[name] for part in parts])
         drawn_values = drawn_values[~np.isnan(drawn_values)]
         if drawn_values.size:
-            lows[name], highs[name] = (float(end) for end in np.quantile(drawn_values, (tail, 1 - tail)))
+            lows[name], highs[name] = middle_of(drawn_values)
     return lows, highs
+
+
+def drawn_again(owner_of: NDArray[np.intp], *, seed: int, resamples: int) -> Iterator[Floats]:
+    """Children drawn with replacement, as many as there are, each with all their films.
+
+    Args:
+        owner_of: the number of the child of each film, `[n]`, from 0 without a gap.
+        seed: of the draws.
+        resamples: how many draws.
+
+    Yields:
+        How often each film was drawn, `[r, n]`; the `r` add up to `resamples`.
+    """
+    rng = np.random.default_rng(seed)
+    count = int(owner_of.max()) + 1
+    at_once = max(1, _CELLS_AT_ONCE // len(owner_of))
+    for start in range(0, resamples, at_once):
+        rows = min(at_once, resamples - start)
+        drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, np.newaxis]
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        yield times[:, owner_of].astype(np.float64)
+
+
+def middle_of(values: Floats) -> tuple[float, float]:
+    """The ends between which the middle 95% of the values lie."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, (tail, 1 - tail))
+    return float(low), float(high)
 
 
 def _statistics(times: Floats, table: Floats) -> dict[str, Floats]:

@@ -13,6 +13,7 @@ from bonexage.evaluation import pictures
 from bonexage.evaluation.metrics import Agreement, Figure
 from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group, message
 from bonexage.model.bundle import Description
+from bonexage.reports import numbers
 from bonexage.reports.page import document, figure_html
 from bonexage.subject import Sex
 
@@ -234,7 +235,7 @@ def _worst_html(evaluation: Evaluation) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(film.id)}</th><td>{_SEXES[film.sex]}</td>'
         f'<td class="n">{film.bone_age_months:.1f}</td><td class="n">{said.bone_age_months:.1f}</td>'
-        f'<td class="n">{_signed(said.bone_age_months - film.bone_age_months)}</td>'
+        f'<td class="n">{numbers.signed(said.bone_age_months - film.bone_age_months)}</td>'
         f"<td>{escape('; '.join(caution.code for caution in said.cautions))}</td></tr>"
         for film, said in far[:WORST]
     )
@@ -271,8 +272,9 @@ def _methods(evaluation: Evaluation) -> str:
     data = escape(evaluation.data) or "the data"
     text = (
         f"Each film of the {escape(evaluation.split)} split of {data} was assessed once by "
-        f"{escape(evaluation.model)}, given the film and the labelled sex, without test-time augmentation "
-        "and without the chronological age. A difference is predicted minus labelled bone age in months. "
+        f"{escape(evaluation.model)}, given the film and the labelled sex, without the chronological age. "
+        f"{escape(evaluation.note)}{' ' if evaluation.note else ''}"
+        "A difference is predicted minus labelled bone age in months. "
         "R² is 1 − SSE/SST about the labels' mean. Limits of agreement are the mean difference ± 1.96 "
         "standard deviations (Bland and Altman, Lancet 1986;1:307–310). All intervals are 95% percentile "
         f"bootstrap intervals: children were drawn with replacement {evaluation.resamples:,} times (seed "
@@ -335,21 +337,13 @@ def _number(name: str, value: float) -> str:
     if name in _SHARES or name == "covered":
         return f"{value:.1%}"
     return (
-        _signed(value) if name in ("bias_months", "limit_low_months", "limit_high_months") else f"{value:.1f}"
+        numbers.signed(value)
+        if name in ("bias_months", "limit_low_months", "limit_high_months")
+        else f"{value:.1f}"
     )
 
 
 def _plain(figure: Figure, *, percent: bool = False, signed: bool = False) -> str:
     """'8.6 (95% CI 8.1 to 9.1)' for running text."""
-
-    def one(value: float) -> str:
-        if math.isnan(value):
-            return "not defined"
-        return f"{value:.0%}" if percent else _signed(value) if signed else f"{value:.1f}"
-
-    ends = "" if math.isnan(figure.low) else f" (95% CI {one(figure.low)} to {one(figure.high)})"
-    return one(figure.value) + ends
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
+    write = (lambda value: f"{value:.0%}") if percent else numbers.signed if signed else numbers.one_decimal
+    return numbers.with_interval(figure.as_dict(), write, name="95% CI")

@@ -12,6 +12,7 @@ from bonexage.assessment import DISCLAIMER, Assessment, Failure
 from bonexage.evaluation.metrics import CONFIDENCE, Agreement
 from bonexage.model.assessor import Outcome
 from bonexage.reading.folder import LabelledFilm
+from bonexage.reports.numbers import with_interval
 from bonexage.subject import Sex
 
 JSON_SCHEMA: Final = 1
@@ -71,6 +72,7 @@ class Evaluation:
         resamples: of the bootstrap.
         measured: every film that was there, in order, with what was said of it.
         missing: a sentence for every label whose film is not there.
+        note: what else is to be said of the model, a sentence; or nothing.
         groups: all films; each sex; each band; each sex in each band. A group without films is left out.
     """
 
@@ -85,6 +87,7 @@ class Evaluation:
     missing: tuple[str, ...]
     groups: tuple[Group, ...]
     model_facts: tuple[tuple[str, str], ...] = ()
+    note: str = ""
 
     @property
     def overall(self) -> Agreement:
@@ -149,8 +152,8 @@ class Evaluation:
     def __str__(self) -> str:
         mae, held = self.overall.mae_months, self.overall.within_12_months
         return (
-            f"{self.data}, {self.split}: mean absolute difference {mae.value:.1f} months "
-            f"(95% CI {mae.low:.1f} to {mae.high:.1f}) over {self.overall.films} films, "
+            f"{self.data}, {self.split}: mean absolute difference "
+            f"{with_interval(mae.as_dict(), unit=' months')} over {self.overall.films} films, "
             f"{held.value:.0%} within 12 months; {len(self.failures) + len(self.missing)} films not "
             "assessed"
         )

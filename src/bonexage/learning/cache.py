@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonexage.errors import UnreadableFile, UnusableData
+from bonexage.learning.orphans import end_with_parent
 from bonexage.model.locate import Locator
 from bonexage.model.preprocess import PLACING, Preprocessing, place
 from bonexage.reading.files import read_radiograph
@@ -85,13 +86,17 @@ def build_cache(
         )
     usable = {path: digest for path, digest in hashes.items() if digest in row_of_hash}
     row_of = {path: row_of_hash[digest] for path, digest in usable.items()}
-    shape = (max(row_of_hash.values(), default=-1) + 1, how.height, how.width)
-    pixels = (
-        np.memmap(home / "films.u8", dtype=np.uint8, mode="r", shape=shape)
-        if shape[0]
-        else np.zeros(shape, dtype=np.uint8)
-    )
-    return Cache(pixels, row_of, usable, tuple(problems))
+    return Cache(map_films(how, folder, row_of.values(), locator), row_of, usable, tuple(problems))
+
+
+def map_films(
+    how: Preprocessing, folder: Path, rows: Iterable[int], locator: bytes | None = None
+) -> NDArray[np.uint8]:
+    """The films that were placed, uint8 `[n, height, width]`, at least as far as the last of `rows`."""
+    shape = (max(rows, default=-1) + 1, how.height, how.width)
+    if not shape[0]:
+        return np.zeros(shape, dtype=np.uint8)
+    return np.memmap(folder / cache_key(how, locator) / "films.u8", dtype=np.uint8, mode="r", shape=shape)
 
 
 def cache_key(how: Preprocessing, locator: bytes | None = None) -> str:
@@ -152,7 +157,7 @@ def _placed(chunks: Sequence[Chunk], placer: Placer) -> Iterator[tuple[Chunk, di
     if len(chunks) == 1:
         yield chunks[0], placer(chunks[0])
         return
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=end_with_parent) as workers:
         tasks = {workers.submit(placer, chunk): chunk for chunk in chunks}
         for task in as_completed(tasks):
             yield tasks[task], task.result()

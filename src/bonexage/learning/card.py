@@ -7,6 +7,7 @@ from typing import Any
 
 from bonexage.assessment import DISCLAIMER
 from bonexage.model.bundle import Description
+from bonexage.reports.numbers import two_decimals, with_interval
 
 CITATION = (
     "Halabi SS, Prevedello LM, Kalpathy-Cramer J, et al. The RSNA Pediatric Bone Age Machine Learning "
@@ -102,16 +103,9 @@ def _figures(figures: Mapping[str, Any]) -> list[str]:
             "|---|---|" + "---|" * len(SHOWN),
         ]
         for name, group in groups.items():
-            cells = " | ".join(_cell(group[figure]) for figure in SHOWN)
+            cells = " | ".join(with_interval(group[figure], two_decimals, name="") for figure in SHOWN)
             lines.append(f"| {name} | {group['films']} | {cells} |")
     return lines
-
-
-def _cell(figure: Mapping[str, float | None]) -> str:
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    if value is None:
-        return "–"
-    return f"{value:.2f}" if low is None or high is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ REACH_MONTHS: Final = 12.0
 ASPECT: Final = 0.80
 """Mean width over height of the 886 films of the RSNA training set at hand that kept it (0.801)."""
 
-METHOD: Final = 2
+METHOD: Final = 3
 """Raised when the way of composing changes, so that plates are made again."""
 
 RECORD: Final = "made.json"
@@ -69,6 +69,9 @@ class Choice:
     window_months: float
 
 
+Choices: TypeAlias = dict[tuple[Sex, float], tuple[Choice, ...]]
+
+
 def compose_atlas(
     data: Sequence[Path],
     out: Path,
@@ -81,7 +84,8 @@ def compose_atlas(
 
     A plate is the median of 20 to 26 films, those nearest to its age that can be brought onto one another,
     from the folder with the largest films that has as many within a year either way; where none has, there
-    is no plate. Each plate starts from its neighbour's hand. A plate that was composed from the same films is
+    is no plate. The plate whose films are closest in age comes first, of either sex; each other one starts
+    from its neighbour's hand. A plate that was composed from the same films is
     not made again, so a composition that was stopped goes on where it was. No test film is read.
 
     Args:
@@ -102,7 +106,14 @@ def compose_atlas(
         if workers > 1:
             pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
         threads = stack.enter_context(ThreadPoolExecutor(max(1, workers)))
-        work = partial(_compose_sex, sources, tuple(sorted(ages_months)), out, record, pool)
+        choices = {
+            (sex, age): found
+            for sex in (Sex.FEMALE, Sex.MALE)
+            for age in sorted(ages_months)
+            if (found := tuple(_choices(sources, sex, age)))
+        }
+        first = _first(choices, out, record, pool)
+        work = partial(_compose_sex, choices, first, out, record, pool)
         plates = _rising([plate for found in threads.map(work, (Sex.FEMALE, Sex.MALE)) for plate in found])
     if not plates:
         raise UnusableData(
@@ -150,42 +161,47 @@ class _Record:
         self._progress(f"{name}: {said}")
 
 
+def _first(
+    choices: Choices, out: Path, record: _Record, pool: ProcessPoolExecutor | None
+) -> dict[tuple[Sex, float], Plate]:
+    """The plate from which all others start: made of the largest films, those closest to one age."""
+    best = {key: (-found[0].source.long_side, found[0].window_months, key) for key, found in choices.items()}
+    first = min(best, key=best.__getitem__, default=None)
+    plate = first and _compose_once(*first, choices[first], None, out, record, pool)
+    return {first: plate} if first and plate else {}
+
+
 def _compose_sex(
-    sources: Sequence[Source],
-    ages: Sequence[float],
+    choices: Choices,
+    first: dict[tuple[Sex, float], Plate],
     out: Path,
     record: _Record,
     pool: ProcessPoolExecutor | None,
     sex: Sex,
 ) -> list[Plate]:
-    """The plates of one sex: from the age with the most films to the oldest, then to the youngest."""
-    choices = {age: tuple(_choices(sources, sex, age)) for age in ages}
-    able = [age for age in ages if choices[age]]
-    if not able:
-        return []
-    first = min(able, key=lambda age: (-choices[age][0].source.long_side, choices[age][0].window_months, age))
-    plates: dict[float, Plate] = {}
-    for side in ([age for age in able if age >= first], [age for age in able[::-1] if age < first]):
-        for age in side:
-            nearest = min(plates, key=lambda known: abs(known - age), default=None)
-            start = None if nearest is None else plates[nearest].path
-            plate = _compose_once(f"{sex}-{age:03.0f}", age, sex, choices[age], start, out, record, pool)
-            if plate:
-                plates[age] = plate
+    """The plates of one sex: from the age of the first plate to the oldest, then to the youngest."""
+    plates = {age: plate for (each, age), plate in first.items() if each is sex}
+    begun = max((age for _, age in first), default=0.0)
+    able = [age for each, age in choices if each is sex and age not in plates]
+    for age in [each for each in able if each >= begun] + [each for each in able[::-1] if each < begun]:
+        known = plates or {age: plate for (_, age), plate in first.items()}
+        start = known[min(known, key=lambda other: abs(other - age))].path if known else None
+        plate = _compose_once(sex, age, choices[sex, age], start, out, record, pool)
+        if plate:
+            plates[age] = plate
     return list(plates.values())
 
 
 def _compose_once(
-    name: str,
-    age: float,
     sex: Sex,
+    age: float,
     choices: Sequence[Choice],
     start: Path | None,
     out: Path,
     record: _Record,
     pool: ProcessPoolExecutor | None,
 ) -> Plate | None:
-    key = _key(choices, start)
+    name, key = f"{sex}-{age:03.0f}", _key(choices, start)
     known, plate = record.plate(name, key)
     if known:
         return plate
@@ -301,7 +317,9 @@ def _film_pixels(film: LabelledFilm, source: Source) -> NDArray[np.float32]:
 
 def _png(pixels: NDArray[np.float32]) -> bytes:
     """A plate as an 8-bit grey PNG."""
-    grey = np.rint(np.clip(pixels / np.quantile(pixels, 0.998), 0, 1) * 255).astype(np.uint8)
+    grey = np.rint(np.clip(pixels / max(float(np.quantile(pixels, 0.998)), 1e-6), 0, 1) * 255).astype(
+        np.uint8
+    )
     out = io.BytesIO()
     Image.fromarray(grey).save(out, format="PNG", optimize=True)
     return out.getvalue()

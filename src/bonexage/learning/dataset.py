@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bonexage.disk import write_atomically
 from bonexage.errors import UnusableData
+from bonexage.learning.processes import CPU, Group
 from bonexage.learning.recipe import Parts
 from bonexage.reading.folder import LabelledFilm, read_split
 from bonexage.subject import Sex
 
 AGE_BAND_MONTHS = 24.0
 MOST_COPIES = 6
+FILMS_AT_ONCE = 256
 
 
 class Part(StrEnum):
@@ -120,15 +125,28 @@ def fingerprint(films: Sequence[TrainingFilm], hashes: Mapping[Path, str]) -> st
 FILM_COLUMNS = ("folder", "id", "part", "bone_age_months", "sex", "sha256")
 
 
+def film_rows(films: Sequence[TrainingFilm], hashes: Mapping[Path, str]) -> list[dict[str, str]]:
+    """What the table of a run's films holds, a row a film, without their paths."""
+    return [
+        {
+            "folder": each.folder.name,
+            "id": each.film.id,
+            "part": each.part.value,
+            "bone_age_months": str(each.film.bone_age_months),
+            "sex": each.film.sex.value,
+            "sha256": hashes[each.film.path],
+        }
+        for each in films
+    ]
+
+
 def write_films(films: Sequence[TrainingFilm], hashes: Mapping[Path, str], out: Path) -> None:
-    """Write the table of a run's films, a row a film, without their paths."""
-    with out.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(FILM_COLUMNS)
-        for film in films:
-            known = film.film
-            row = (known.id, film.part.value, known.bone_age_months, known.sex.value, hashes[known.path])
-            table.writerow((film.folder.name, *row))
+    """Write the table of a run's films."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, FILM_COLUMNS)
+    table.writeheader()
+    table.writerows(film_rows(films, hashes))
+    write_atomically(out, text.getvalue().encode())
 
 
 @dataclass(frozen=True)
@@ -136,14 +154,14 @@ class FilmSet:
     """Films of one part and one input size, ready to be read in any order.
 
     Attributes:
-        pixels: placed films uint8 `[n, height, width]`, memory-mapped.
+        pixels: placed films uint8 `[n, height, width]`, memory-mapped, or in a GPU's memory.
         rows: for each film the row of `pixels` that holds it.
         months: labels, float32 `[n]`.
         male: 1 for a boy, 0 for a girl, float32 `[n]`.
         folder: the number of the data folder each film came from, `[n]`.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | Tensor
     rows: NDArray[np.int64]
     months: NDArray[np.float32]
     male: NDArray[np.float32]
@@ -152,13 +170,19 @@ class FilmSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def of(self, members: NDArray[np.int64]) -> FilmSet:
+        """Some of the films."""
+        return FilmSet(
+            self.pixels, self.rows[members], self.months[members], self.male[members], self.folder[members]
+        )
+
 
 def film_set(
     films: Sequence[TrainingFilm], part: Part, pixels: NDArray[np.uint8], row_of: Mapping[Path, int]
 ) -> FilmSet:
     """The films of one part, with where the cache holds each."""
     chosen = [film for film in films if film.part is part]
-    folders = {folder: number for number, folder in enumerate(sorted({film.folder for film in films}))}
+    folders = {folder: number for number, folder in enumerate(dict.fromkeys(film.folder for film in films))}
     return FilmSet(
         pixels,
         np.array([row_of[film.film.path] for film in chosen], dtype=np.int64),
@@ -216,22 +240,55 @@ def split_batches(order: NDArray[np.int64], size: int) -> list[NDArray[np.int64]
     return batches
 
 
-def read_batches(films: FilmSet, batches: Sequence[NDArray[np.int64]], *, ahead: int = 2) -> Iterator[Batch]:
-    """Read batches in order, a few ahead of the one in use, in a thread beside the training."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
+def shares(count: int, parts: int, group: Group) -> list[NDArray[np.int64]]:
+    """A process's places in a batch of `count`, for each of the parts in which the batch is run.
+
+    A part has two films or more, all processes together, for BatchNorm; a process may have none of them.
+    """
+    places = np.array_split(np.arange(count), max(1, min(parts, count // 2)))
+    return [group.cut(part) for part in places]
+
+
+def resident(films: FilmSet, device: torch.device, room: float) -> FilmSet:
+    """The same films in the memory of `device`, if they take at most `room` bytes; else as they are."""
+    height, width = films.pixels.shape[1:]
+    if isinstance(films.pixels, Tensor) or len(films) * height * width > room:
+        return films
+    held = torch.empty((len(films), height, width), dtype=torch.uint8, device=device)
+    for start in range(0, len(films), FILMS_AT_ONCE):
+        rows = films.rows[start : start + FILMS_AT_ONCE]
+        held[start : start + len(rows)] = torch.from_numpy(films.pixels[rows]).to(device)
+    return replace(films, pixels=held, rows=np.arange(len(films)))
+
+
+def read_batches(
+    films: FilmSet, batches: Sequence[NDArray[np.int64]], *, ahead: int = 2, device: torch.device = CPU
+) -> Iterator[Batch]:
+    """Read batches in order, a few ahead of the one in use, in a thread beside the training.
+
+    For a GPU they are put into pinned memory, from where it can fetch them while it computes.
+    """
+    pinned = device.type == "cuda"
+    ready = partial(torch.cuda.set_device, device) if pinned else None
+    with ThreadPoolExecutor(max_workers=1, initializer=ready) as reader:
         waiting: list[Future[Batch]] = []
         for batch in batches:
-            waiting.append(reader.submit(_read_batch, films, batch))
+            waiting.append(reader.submit(_read_batch, films, batch, pinned))
             if len(waiting) > ahead:
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
 
 
-def _read_batch(films: FilmSet, members: NDArray[np.int64]) -> Batch:
-    pixels = torch.from_numpy(films.pixels[films.rows[members]])
-    return Batch(
+def _read_batch(films: FilmSet, members: NDArray[np.int64], pinned: bool) -> Batch:
+    rows = films.rows[members]
+    if isinstance(films.pixels, Tensor):
+        pixels = films.pixels[torch.from_numpy(rows).to(films.pixels.device)]
+    else:
+        pixels = torch.from_numpy(films.pixels[rows])
+    parts = (
         pixels[:, None],
         torch.from_numpy(films.male[members])[:, None],
         torch.from_numpy(films.months[members]),
     )
+    return Batch(*(part.pin_memory() if pinned and part.device.type == "cpu" else part for part in parts))

@@ -23,7 +23,7 @@ from bonexage.learning.graph import largest_difference_months, to_onnx
 from bonexage.learning.network import PUBLISHED_BACKBONES, SEX_FEATURES, BoneAgeNetwork, build_features
 from bonexage.learning.recipe import Parts, recipe_from_table
 from bonexage.learning.start import empty_network, read_state
-from bonexage.learning.train import preprocessing_of
+from bonexage.learning.train import choose_locator, preprocessing_of
 from bonexage.model.bundle import Bundle, Description, write_bundle
 from bonexage.model.calibration import fit_calibration
 from bonexage.model.preprocess import Preprocessing, normalise
@@ -72,7 +72,8 @@ def export_run(
     network = empty_network(recipe.network)
     network.load_state_dict(saved["average"])
     how = preprocessing_of(recipe, len(recipe.stages) - 1)
-    films, cache = _films_of(run, record, data, recipe.parts, how)
+    locator = choose_locator(recipe, None, run)
+    films, cache = _films_of(run, record, data, recipe.parts, how, locator)
     onnx = to_onnx(network, how, mirror=mirror)
     compared = [film for film in films if film.part is Part.VALIDATION][:FILMS_COMPARED]
     difference = largest_difference_months(network, onnx, *_shown(compared, cache, how), mirror=mirror)
@@ -103,6 +104,7 @@ def export_run(
         description,
         onnx=onnx,
         card=write_card(description),
+        locator=locator,
         weights=_safetensors(network) if with_weights else None,
     )
 
@@ -193,7 +195,12 @@ def _read_record(run: Path, name: str) -> dict[str, Any]:
 
 
 def _films_of(
-    run: Path, record: Mapping[str, Any], data: Sequence[Path], parts: Parts, how: Preprocessing
+    run: Path,
+    record: Mapping[str, Any],
+    data: Sequence[Path],
+    parts: Parts,
+    how: Preprocessing,
+    locator: bytes | None,
 ) -> tuple[tuple[TrainingFilm, ...], Cache]:
     """The run's films in their parts, where they still are what the run was trained on."""
     folders = list(data) or [Path(folder) for folder in _read_record(run, "environment.json")["data_folders"]]
@@ -205,7 +212,8 @@ def _films_of(
             subject=str(gone[0]),
         )
     films, _ = gather_films(folders, parts, skip_unreadable=True)
-    cache = build_cache([film.film.path for film in films], how, run.parent / "cache", skip_unreadable=True)
+    paths = [film.film.path for film in films]
+    cache = build_cache(paths, how, run.parent / "cache", locator=locator, skip_unreadable=True)
     usable = tuple(film for film in films if film.film.path in cache.row_of)
     if fingerprint(usable, cache.hashes) != record["fingerprint"]:
         raise UnusableData(

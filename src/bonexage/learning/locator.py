@@ -154,7 +154,7 @@ def make_locator(
     others: Sequence[Path],
     out: Path,
     *,
-    steps: int = 4000,
+    steps: int = 3000,
     progress: Callable[[str], None] = lambda text: None,
 ) -> LocatorFigures:
     """Train a locator on the training films of data folders and write it as ONNX.

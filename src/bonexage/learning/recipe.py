@@ -94,12 +94,21 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW, with an exponential moving average of the weights where `ema` is not 0."""
+    """AdamW, and how its numbers are computed.
+
+    Attributes:
+        weight_decay: of AdamW.
+        clip: the norm that gradients are cut to.
+        ema: decay of the moving average of the weights; 0 keeps none.
+        precision: 'mixed' computes in bfloat16 or float16 where there is a GPU.
+        compile: let torch.compile make the network faster; the first steps then take minutes.
+    """
 
     weight_decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.0
     precision: Literal["mixed", "float32"] = "mixed"
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,9 @@ class Stage:
         height: input rows, a multiple of 32.
         width: input columns, a multiple of 32.
         epochs: passes over the training films.
-        batch: films a step.
+        batch: films a step, of all processes together.
+        accumulate: parts in which each process runs its films of a step, one after the other, to save memory;
+            BatchNorm sees one part at a time.
         learning_rate: at its peak; cosine to zero after a linear warm-up.
         warm_up: share of the stage's steps.
         films: films an epoch from each folder at most, drawn anew each epoch; 0 takes all.
@@ -125,6 +136,7 @@ class Stage:
     width: int = 512
     epochs: int = 20
     batch: int = 32
+    accumulate: int = 1
     learning_rate: float = 5e-4
     warm_up: float = 0.05
     films: int = 0
@@ -138,6 +150,8 @@ class Stage:
                 f"an input of {self.height} x {self.width} pixels does not suit the network",
                 remedy="Take multiples of 32, from 64 upwards",
             )
+        if self.accumulate < 1:
+            raise WrongUse("a step has at least one part", remedy="Give accumulate = 1 or more")
         if self.epochs < 1 or self.batch < 2:
             raise WrongUse("a stage needs an epoch and a batch of two", remedy="Mend the recipe's [[stages]]")
 

@@ -41,8 +41,8 @@ _CARRIES: Final = 5.0  # and how far around the hand the background goes with it
 _ROWS: Final = 256  # films are brought together at so many, and the plate is drawn from the films as they are
 
 # Distances from the hand, in rows of the frame, up to which a plate is kept and from which on it is dark.
-_KEPT: Final = 3.0
-_FADED: Final = 8.0
+_KEPT: Final = 1.0
+_FADED: Final = 4.0
 _FOLDED: Final = 0.1
 _DARK: Final = 0.03
 _SLIVER: Final = 4  # pixels of a plate
@@ -239,8 +239,8 @@ def _demons(fixed: Grey, moving: Grey, shift: Points, finest: int) -> Points:
         blur = unit / 2 if unit > 1 else 0.0
         at = grid(rows)
         demons = sitk.DiffeomorphicDemonsRegistrationFilter()
-        demons.SetNumberOfIterations(25 if rows == FRAME[0] else 40)
-        demons.SetStandardDeviations(1.5)
+        demons.SetNumberOfIterations(25 if rows == FRAME[0] else 60)
+        demons.SetStandardDeviations(2.0)
         demons.SetSmoothDisplacementField(True)
         demons.SetMaximumUpdateStepLength(1.0)
         pictures = [sitk.GetImageFromArray(sample(blurred(each, blur), at)) for each in (fixed, moving)]

@@ -23,8 +23,12 @@ class Screen:
         self._last_line = 0.0
 
     @contextmanager
-    def logged(self, path: Path) -> Iterator[None]:
-        """Append every line said to the file at `path`, with the time."""
+    def logged(self, path: Path | None) -> Iterator[None]:
+        """Append every line said to the file at `path`, with the time; None logs nothing."""
+        if path is None:
+            yield
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as log:
             self._log = log
             try:
@@ -71,3 +75,8 @@ class Screen:
             return False
         self._last_line = now
         return True
+
+
+def silent_screen() -> Screen:
+    """One that shows nothing, for all processes of a run but the first."""
+    return Screen(Console(quiet=True))

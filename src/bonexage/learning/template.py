@@ -30,6 +30,7 @@ EVEN: Final = 4.0
 BRIGHTEST: Final = 1.3
 
 _FLESH: Final = 0.12  # brightness of thin flesh
+_SMOOTH_SKIN: Final = 1.5  # units over which the outline of a hand is smooth
 _REACH: Final = 10  # units around the hand that are compared
 _LEVELS: Final = np.linspace(0.02, 0.995, 40)  # quantiles at which tones are matched
 
@@ -108,7 +109,8 @@ def first_template(films: Sequence[Grey]) -> Template:
 def template_of(pixels: Grey) -> Template:
     """A picture of a hand, such as a plate, as a template; it fills the frame's height."""
     small = sample(_antialiased(pixels), grid(FRAME[0]))
-    return Template(small, largest(blurred(small, 0.7) > 0.6 * _FLESH))
+    hand = largest(blurred(small, 0.7) > 0.6 * _FLESH)
+    return Template(small, largest(blurred(hand.astype(np.float32), _SMOOTH_SKIN) > 0.5))
 
 
 def _antialiased(pixels: Grey) -> Grey:

@@ -1,88 +1,66 @@
-"""A recipe and data folders become a trained network: the loop, and all that a run keeps."""
+"""A recipe and data folders become a trained network: a run, its stages, and what is kept of them."""
 
 from __future__ import annotations
 
-import copy
-import csv
-import io
-import json
 import math
-import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
-import bonexage
 from bonexage.disk import write_atomically
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
-from bonexage.learning.augment import augment, weakened
-from bonexage.learning.cache import Cache, build_cache
+from bonexage.learning.cache import Cache, build_cache, map_films
 from bonexage.learning.checkpoint import (
+    BEST,
+    LAST,
     Progress,
-    chance_state,
+    Sums,
+    has_run,
+    keep_checkpoint,
     load_checkpoint,
-    restore_chance,
+    newest_checkpoint,
     save_checkpoint,
 )
 from bonexage.learning.dataset import (
-    Batch,
     FilmSet,
     Part,
     TrainingFilm,
-    epoch_order,
+    film_rows,
     film_set,
-    fingerprint,
     gather_films,
-    read_batches,
-    split_batches,
-    write_films,
+    resident,
 )
-from bonexage.learning.network import BoneAgeNetwork
-from bonexage.learning.recipe import InputRecipe, Loss, Optimiser, Recipe, Stage, recipe_to_table
-from bonexage.learning.show import Screen
-from bonexage.learning.start import empty_network, start_network
+from bonexage.learning.epoch import KEEP_MINUTES, Job, train_epoch, validation_error
+from bonexage.learning.learner import (
+    Learner,
+    choose_precision,
+    first_state,
+    learner_from,
+    state_of,
+)
+from bonexage.learning.processes import Group, number_to_start, start, this_process, was_restarted
+from bonexage.learning.recipe import Recipe, Stage
+from bonexage.learning.records import (
+    METRICS,
+    epoch_line,
+    introduction,
+    memory_megabytes,
+    write_metrics,
+    write_records,
+)
+from bonexage.learning.resume import check_films, check_recipe
+from bonexage.learning.show import Screen, silent_screen
+from bonexage.model.bundle import load_bundle
 from bonexage.model.preprocess import Preprocessing
-from bonexage.reports.curves import learning_curves
 
-METRICS = (
-    "stage",
-    "epoch",
-    "learning_rate",
-    "loss",
-    "train_mae_months",
-    "validation_mae_months",
-    "films_per_second",
-    "seconds",
-)
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Where and how numbers are computed: the device, and the type under autocast (None: float32)."""
-
-    device: torch.device
-    autocast: torch.dtype | None
-
-
-@dataclass
-class Learner:
-    """What changes while training: the network, its running average, the optimiser, and how far it came."""
-
-    network: BoneAgeNetwork
-    average: BoneAgeNetwork
-    optimiser: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    progress: Progress
-    started_from: str
+LOG = "log.txt"
+LOCATOR = "locator.onnx"
+SHARE_OF_FREE_MEMORY = 0.4
 
 
 def train(
@@ -93,9 +71,11 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     cache_folder: Path | None = None,
-    locator: bytes | None = None,
+    locator: Path | None = None,
     skip_unreadable: bool = False,
     screen: Screen | None = None,
+    processes: int = 0,
+    keep_minutes: float = KEEP_MINUTES,
 ) -> Path:
     """Train as the recipe says and keep everything in the run folder `out`.
 
@@ -103,47 +83,52 @@ def train(
         recipe: what to do.
         folders: data folders in the RSNA layout.
         out: the run folder; must be new, unless `resume`.
-        resume: go on from the last checkpoint in `out`.
+        resume: go on from the last checkpoint in `out`. Where torchrun starts the processes again after a
+            failure, the run goes on in any case.
         init: weights to start from, instead of the recipe's.
-        locator: the network that finds hands, for the geometry 'hand'.
         cache_folder: where preprocessed films are kept; by default `cache` beside the run folder.
+        locator: the network that finds hands, for the geometry 'hand'; the carried model's by default.
         skip_unreadable: go on without films that are missing or unreadable, and record them.
-        screen: where progress is shown.
+        screen: where progress is shown, if the run takes place in this process.
+        processes: how many share the work; 0 takes one for each GPU that is visible, or this one alone.
+        keep_minutes: a checkpoint is kept after each epoch, and within it when so many have passed.
 
     Returns:
         The run folder.
 
     Raises:
-        UnusableData: films are missing or unreadable, or a part is empty.
-        WrongUse: the run folder is taken, or the recipe cannot be followed.
-        TrainingStopped: the loss is no longer a number; the last good checkpoint is kept.
+        UnusableData: films are missing or unreadable, a part is empty, or they are no longer a resumed run's.
+        WrongUse: the run folder is taken, or the recipe cannot be followed, or is no longer a resumed run's.
+        TrainingStopped: the loss is no longer a number, the disk refuses, or a process has died; the last
+            good checkpoint is kept.
     """
-    if (out / "last.pt").exists() and not resume:
+    resume = resume or (was_restarted() and has_run(out))
+    if has_run(out) and not resume:
         raise WrongUse(
             "there is a run here already",
             remedy="Go on with --resume, or name another folder",
             subject=str(out),
         )
-    out.mkdir(parents=True, exist_ok=True)
-    screen = screen or Screen()
-    with screen.logged(out / "log.txt"):
-        films, skipped = gather_films(folders, recipe.parts, skip_unreadable=skip_unreadable)
-        precision = choose_precision(recipe.optimiser)
-        learner = _continue(recipe, out, precision) if resume else _begin(recipe, init, precision, screen)
-        screen.say(_introduction(recipe, films, learner, precision))
-        while learner.progress.stage < len(recipe.stages):
-            cache = build_cache(
-                [film.film.path for film in films],
-                preprocessing_of(recipe, learner.progress.stage),
-                cache_folder or out.parent / "cache",
-                locator=locator,
-                skip_unreadable=skip_unreadable,
-                progress=screen.films_read,
-            )
-            usable = [film for film in films if film.film.path in cache.row_of]
-            _write_records(recipe, usable, cache, [*skipped, *cache.unreadable], out)
-            _run_stage(recipe, usable, cache, learner, precision, out, screen)
-        screen.say(f"Done: {out}. Lowest validation error {learner.progress.best_months:.2f} months.")
+    if resume and not has_run(out) and not (out / LOG).exists():
+        load_checkpoint(out / LAST)  # there is none, and this says so
+    work = partial(
+        _train,
+        recipe=recipe,
+        folders=tuple(folders),
+        out=out,
+        resume=resume,
+        init=init,
+        cache_folder=cache_folder or out.parent / "cache",
+        locator=choose_locator(recipe, locator, out if resume else None),
+        skip_unreadable=skip_unreadable,
+        keep_minutes=keep_minutes,
+    )
+    number = number_to_start(processes)
+    if number > 1:
+        start(work, number)
+        return out
+    with this_process() as group:
+        work(group, screen=screen)
     return out
 
 
@@ -153,293 +138,179 @@ def preprocessing_of(recipe: Recipe, stage: int) -> Preprocessing:
     return Preprocessing(how.geometry, size.height, size.width, (how.mean,), (how.std,))
 
 
-def choose_precision(how: Optimiser) -> Precision:
-    """A GPU where there is one (bfloat16, else float16 with scaled gradients), or float32 on the CPU."""
-    if not torch.cuda.is_available():
-        return Precision(torch.device("cpu"), None)
-    device = torch.device("cuda")
-    if how.precision == "float32":
-        return Precision(device, None)
-    return Precision(device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
-
-
-def learning_rate(stage: Stage, done: float) -> float:
-    """The learning rate when the share `done` (0 to 1) of a stage's steps lies behind."""
-    if done < stage.warm_up:
-        return stage.learning_rate * done / stage.warm_up
-    rest = (done - stage.warm_up) / max(1e-9, 1 - stage.warm_up)
-    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
-
-
-def loss_of(predicted: Tensor, labelled: Tensor, how: Loss) -> Tensor:
-    """Weighted sum of the mean absolute error in months and the mean relative error."""
-    error = (predicted - labelled).abs()
-    return how.absolute * error.mean() + how.relative * (error / labelled.clamp(min=1.0)).mean()
-
-
-def _begin(recipe: Recipe, init: Path | None, precision: Precision, screen: Screen) -> Learner:
-    torch.manual_seed(recipe.seed)
-    network, started_from = start_network(recipe.network, init, screen.say)
-    return _learner(recipe, network, precision, Progress(), started_from)
-
-
-def _continue(recipe: Recipe, out: Path, precision: Precision) -> Learner:
-    saved = load_checkpoint(out / "last.pt")
-    network = empty_network(recipe.network)
-    network.load_state_dict(saved["network"])
-    learner = _learner(recipe, network, precision, Progress(**saved["progress"]), saved["started_from"])
-    learner.average.load_state_dict(saved["average"])
-    learner.optimiser.load_state_dict(saved["optimiser"])
-    learner.scaler.load_state_dict(saved["scaler"])
-    restore_chance(saved["chance"])
-    return learner
-
-
-def _learner(
-    recipe: Recipe, network: BoneAgeNetwork, precision: Precision, progress: Progress, started_from: str
-) -> Learner:
-    network.to(precision.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=recipe.optimiser.weight_decay)
-    scaler = torch.amp.GradScaler(precision.device.type, enabled=precision.autocast is torch.float16)
-    return Learner(network, average, optimiser, scaler, progress, started_from)
-
-
-def _run_stage(
+def _train(
+    group: Group,
+    *,
     recipe: Recipe,
-    films: Sequence[TrainingFilm],
-    cache: Cache,
-    learner: Learner,
-    precision: Precision,
+    folders: Sequence[Path],
     out: Path,
-    screen: Screen,
+    resume: bool,
+    init: Path | None,
+    cache_folder: Path,
+    locator: bytes | None,
+    skip_unreadable: bool,
+    keep_minutes: float,
+    screen: Screen | None = None,
 ) -> None:
+    """What one of the processes of a run does."""
+    screen = (screen or Screen()) if group.leads else silent_screen()
+    job = Job(recipe, out, group, choose_precision(recipe.optimiser, group.device), screen, keep_minutes)
+    try:
+        with screen.logged(out / LOG if group.leads else None):
+            state = group.share(lambda: _state_to_start_from(job, resume, init))
+            films, skipped = group.share(
+                lambda: gather_films(folders, recipe.parts, skip_unreadable=skip_unreadable)
+            )
+            learner = learner_from(state, recipe, job.precision, group)
+            device, kind = job.precision.device, job.precision.autocast
+            screen.say(introduction(recipe, films, learner.network, learner.started_from, device, kind))
+            while learner.progress.stage < len(recipe.stages):
+                cache = _one_cache(job, films, learner.progress.stage, cache_folder, locator, skip_unreadable)
+                usable = [film for film in films if film.film.path in cache.row_of]
+                if group.leads:
+                    if resume:
+                        check_films(film_rows(usable, cache.hashes), out)
+                    write_records(recipe, usable, cache, [*skipped, *cache.unreadable], out)
+                    if locator:
+                        write_atomically(out / LOCATOR, locator)
+                    _mend(job, learner)
+                resume = False
+                _run_stage(job, usable, cache, learner)
+            screen.say(f"Done: {out}. Lowest validation error {learner.progress.best_months:.2f} months.")
+    except OSError as problem:
+        raise TrainingStopped(
+            f"a file cannot be read or written ({problem.strerror or problem})",
+            remedy="Make room or mend it, then go on from the last checkpoint with --resume",
+            subject=str(problem.filename or out),
+        ) from problem
+
+
+def _state_to_start_from(job: Job, resume: bool, init: Path | None) -> dict[str, Any]:
+    if not resume:
+        return first_state(job.recipe, init, job.screen.say)
+    if not has_run(job.out):
+        job.screen.say("The run was stopped before anything was kept, and begins anew.")
+        return first_state(job.recipe, init, job.screen.say)
+    check_recipe(job.recipe, job.out)
+    return newest_checkpoint(job.out, job.screen.say)
+
+
+def choose_locator(recipe: Recipe, file: Path | None, run: Path | None) -> bytes | None:
+    """The network that finds hands, where the recipe's films are placed by it.
+
+    Args:
+        recipe: what to do.
+        file: a locator, as `bonexage train-locator` writes it; None for the carried model's.
+        run: a run that goes on with the one it has.
+
+    Raises:
+        WrongUse: it cannot be read, or the carried model has none.
+    """
+    if recipe.input.geometry != "hand":
+        return None
+    kept = run / LOCATOR if run else None
+    chosen = kept if kept and kept.is_file() else file
+    if chosen is None:
+        carried = load_bundle().locator
+        if carried is None:
+            raise WrongUse("the carried model finds no hands", remedy="Name a locator with --locator")
+        return carried
+    try:
+        return chosen.read_bytes()
+    except OSError as problem:
+        raise WrongUse(
+            f"the locator cannot be read ({problem.strerror})",
+            remedy="Name a file that train-locator wrote",
+            subject=str(chosen),
+        ) from problem
+
+
+def _one_cache(
+    job: Job,
+    films: Sequence[TrainingFilm],
+    stage: int,
+    folder: Path,
+    locator: bytes | None,
+    skip_unreadable: bool,
+) -> Cache:
+    """The films placed for a stage: by one process, while the others wait."""
+    how = preprocessing_of(job.recipe, stage)
+
+    def build() -> Cache:
+        paths = [film.film.path for film in films]
+        report = job.screen.films_read
+        cache = build_cache(
+            paths, how, folder, locator=locator, skip_unreadable=skip_unreadable, progress=report
+        )
+        return replace(cache, pixels=map_films(how, folder, (), locator))
+
+    cache = job.group.share(build)
+    return replace(cache, pixels=map_films(how, folder, cache.row_of.values(), locator))
+
+
+def _mend(job: Job, learner: Learner) -> None:
+    """Keep the first checkpoint, or complete what a run that was killed between two writes left undone."""
+    progress = learner.progress
+    if not has_run(job.out):
+        keep_checkpoint(job.out, state_of(learner))
+    if progress.best_epoch and progress.best_epoch == progress.epoch and not progress.batch:
+        save_checkpoint(job.out / BEST, state_of(learner))
+    if progress.rows:
+        write_metrics(progress.rows, job.out)
+    if progress.step:
+        done = f"{progress.epoch} epochs and {progress.batch} batches"
+        job.screen.say(f"Going on in stage {progress.stage + 1} after {done}")
+
+
+def _run_stage(job: Job, films: Sequence[TrainingFilm], cache: Cache, learner: Learner) -> None:
     """Run what is left of a stage, keeping a checkpoint after every epoch, and step to the next."""
     progress = learner.progress
-    stage = recipe.stages[progress.stage]
-    training = film_set(films, Part.TRAINING, cache.pixels, cache.row_of)
-    validation = film_set(films, Part.VALIDATION, cache.pixels, cache.row_of)
+    stage = job.recipe.stages[progress.stage]
+    training = _near(film_set(films, Part.TRAINING, cache.pixels, cache.row_of), job.precision.device)
+    validation = _near(film_set(films, Part.VALIDATION, cache.pixels, cache.row_of), job.precision.device)
     if len(training) < 2 or len(validation) < 1:
         raise UnusableData(
             f"{len(training)} films are left for training and {len(validation)} for validation",
             remedy="Give more films, or change the recipe's [parts]",
         )
     while progress.epoch < stage.epochs and not _patience_spent(stage, progress):
+        row = train_epoch(job, training, learner)
         began = time.perf_counter()
-        row = _train_epoch(recipe, training, learner, precision, screen)
-        predicted = predict_films(learner.average, validation, recipe.input, stage.batch, precision)
-        error = float(np.abs(predicted - validation.months).mean())
-        progress.epoch += 1
+        error = validation_error(job, validation, learner)
+        row |= {
+            "validation_mae_months": error,
+            "seconds": progress.sums.seconds + time.perf_counter() - began,
+            "memory_mb": job.group.largest(memory_megabytes(job.precision.device)),
+        }
+        progress.epoch, progress.batch, progress.sums = progress.epoch + 1, 0, Sums()
         is_best = error < progress.best_months
         if is_best:
             progress.best_months, progress.best_epoch = error, progress.epoch
-        row |= {"validation_mae_months": error, "seconds": time.perf_counter() - began}
         progress.rows.append({name: row[name] for name in METRICS})
-        _keep(learner, out, is_best=is_best)
-        screen.say(_line(progress.rows[-1], stage, is_best=is_best))
+        if job.group.leads:
+            _keep_epoch(job, learner, is_best=is_best)
+        job.screen.say(epoch_line(progress.rows[-1], stage, is_best=is_best))
     progress.stage, progress.epoch = progress.stage + 1, 0
-    if progress.stage < len(recipe.stages):
+    if progress.stage < len(job.recipe.stages):
         progress.best_months, progress.best_epoch = math.inf, 0
 
 
-def _train_epoch(
-    recipe: Recipe, films: FilmSet, learner: Learner, precision: Precision, screen: Screen
-) -> dict[str, Any]:
-    """One pass over the training films; returns its row of metrics, each averaged over films."""
-    progress = learner.progress
-    stage = recipe.stages[progress.stage]
-    chance = np.random.SeedSequence([recipe.seed, progress.stage, progress.epoch])
-    order_seed, augment_seed = (int(word) for word in chance.generate_state(2))
-    generator = torch.Generator().manual_seed(augment_seed)
-    order = epoch_order(
-        films, seed=order_seed, most_from_folder=stage.films, least_in_band=stage.least_in_band
-    )
-    batches = split_batches(order, stage.batch)
-    steps = len(batches) * stage.epochs
-    rate = loss_sum = error_sum = 0.0
-    seen = 0
-    began = time.perf_counter()
-    learner.network.train()
-    label = f"stage {progress.stage + 1}, epoch {progress.epoch + 1} of {stage.epochs}"
-    with screen.films_learned(len(order), label) as advance:
-        for number, batch in enumerate(read_batches(films, batches)):
-            rate = learning_rate(stage, (progress.epoch * len(batches) + number + 1) / steps)
-            loss, error = _step(recipe, batch, rate, learner, precision, generator)
-            loss_sum += loss * len(batch.months)
-            error_sum += error * len(batch.months)
-            seen += len(batch.months)
-            advance(
-                seen, f"MAE {error_sum / seen:.1f} months, {seen / (time.perf_counter() - began):.0f} films/s"
-            )
-    return {
-        "stage": progress.stage + 1,
-        "epoch": progress.epoch + 1,
-        "learning_rate": rate,
-        "loss": loss_sum / seen,
-        "train_mae_months": error_sum / seen,
-        "films_per_second": seen / (time.perf_counter() - began),
-    }
+def _near(films: FilmSet, device: torch.device) -> FilmSet:
+    """The films in a GPU's memory where they leave room enough for the network, or as they are."""
+    if device.type != "cuda":
+        return films
+    free, _ = torch.cuda.mem_get_info(device)
+    return resident(films, device, free * SHARE_OF_FREE_MEMORY)
 
 
-def _step(
-    recipe: Recipe,
-    batch: Batch,
-    rate: float,
-    learner: Learner,
-    precision: Precision,
-    generator: torch.Generator,
-) -> tuple[float, float]:
-    """One optimiser step; returns the loss and the mean absolute error in months."""
-    network, optimiser, scaler = learner.network, learner.optimiser, learner.scaler
-    how = weakened(recipe.augmentation, recipe.stages[learner.progress.stage].augmentation)
-    films = augment(_to_grey(batch.films, precision), how, generator)
-    male, months = batch.male.to(precision.device), batch.months.to(precision.device)
-    with _autocast(precision):
-        predicted = network(_normalise(films, recipe.input), male)
-    loss = loss_of(predicted, months, recipe.loss)
-    if not math.isfinite(loss.item()):
-        raise TrainingStopped(
-            f"the loss of step {learner.progress.step + 1} is not a number",
-            remedy="The last good checkpoint is kept: lower the learning rate and start from it with --init",
-        )
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.zero_grad(set_to_none=True)
-    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    scaler.unscale_(optimiser)
-    nn.utils.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
-    scaler.step(optimiser)
-    scaler.update()
-    learner.progress.step += 1
-    _follow(learner.average, network, recipe.optimiser.ema, learner.progress.step)
-    return loss.item(), (predicted.detach() - months).abs().mean().item()
-
-
-@torch.no_grad()
-def _follow(average: BoneAgeNetwork, network: BoneAgeNetwork, decay: float, step: int) -> None:
-    """Move the running average towards the network; early on it follows faster."""
-    keep = min(decay, (1 + step) / (10 + step))
-    newest = network.state_dict()
-    for key, value in average.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(newest[key], 1 - keep)
-        else:
-            value.copy_(newest[key])
-
-
-@torch.no_grad()
-def predict_films(
-    network: BoneAgeNetwork, films: FilmSet, how: InputRecipe, batch: int, precision: Precision
-) -> NDArray[np.float32]:
-    """Bone ages in months, float32 `[n]`, of all films in their order, nothing changed at random."""
-    network.eval()
-    order = np.arange(len(films))
-    months = []
-    for part in read_batches(films, [order[start : start + batch] for start in range(0, len(order), batch)]):
-        with _autocast(precision):
-            shown = _normalise(_to_grey(part.films, precision), how)
-            months.append(network(shown, part.male.to(precision.device)).float().cpu())
-    return torch.cat(months).numpy()
-
-
-def _to_grey(films: Tensor, precision: Precision) -> Tensor:
-    """uint8 films to float32 in [0, 1] on the device."""
-    return films.to(precision.device, non_blocking=True).float() / 255
-
-
-def _normalise(films: Tensor, how: InputRecipe) -> Tensor:
-    return (films - how.mean) / how.std
-
-
-def _autocast(precision: Precision) -> torch.autocast:
-    enabled = precision.autocast is not None
-    return torch.autocast(precision.device.type, dtype=precision.autocast or torch.bfloat16, enabled=enabled)
+def _keep_epoch(job: Job, learner: Learner, *, is_best: bool) -> None:
+    """Keep what an epoch came to. A kill in between is mended by the resumed run."""
+    content = state_of(learner)
+    keep_checkpoint(job.out, content)
+    if is_best:
+        save_checkpoint(job.out / BEST, content)
+    write_metrics(learner.progress.rows, job.out)
 
 
 def _patience_spent(stage: Stage, progress: Progress) -> bool:
     return bool(stage.patience) and progress.epoch - progress.best_epoch >= stage.patience
-
-
-def _keep(learner: Learner, out: Path, *, is_best: bool) -> None:
-    """Write the checkpoints, the table of metrics and the curves."""
-    content = {
-        "network": learner.network.state_dict(),
-        "average": learner.average.state_dict(),
-        "optimiser": learner.optimiser.state_dict(),
-        "scaler": learner.scaler.state_dict(),
-        "progress": vars(learner.progress),
-        "started_from": learner.started_from,
-        "chance": chance_state(),
-    }
-    save_checkpoint(out / "last.pt", content)
-    if is_best:
-        save_checkpoint(out / "best.pt", content)
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, METRICS)
-    writer.writeheader()
-    writer.writerows(learner.progress.rows)
-    write_atomically(out / "metrics.csv", table.getvalue().encode())
-    write_atomically(out / "curves.png", learning_curves(learner.progress.rows))
-
-
-def _write_records(
-    recipe: Recipe, films: Sequence[TrainingFilm], cache: Cache, skipped: Sequence[str], out: Path
-) -> None:
-    """Write what the run depends on: recipe, environment, and the films with their parts."""
-    folders = {film.folder for film in films}
-    data = {
-        "fingerprint": fingerprint(films, cache.hashes),
-        "folders": [
-            {"name": folder.name, "films": sum(film.folder == folder for film in films)}
-            for folder in sorted(folders)
-        ],
-        "ages_months": [
-            min(film.film.bone_age_months for film in films),
-            max(film.film.bone_age_months for film in films),
-        ],
-        "skipped": list(skipped),
-    }
-    for name, content in {
-        "recipe.json": recipe_to_table(recipe),
-        "environment.json": environment()
-        | {"data_folders": sorted(str(folder.resolve()) for folder in folders)},
-        "data.json": data,
-    }.items():
-        write_atomically(out / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-    write_films(films, cache.hashes, out / "films.csv")
-
-
-def environment() -> dict[str, Any]:
-    """The machine and the versions a run was made with."""
-    packages = ("torch", "torchvision", "timm", "numpy", "pillow")
-    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return {
-        "bonexage": bonexage.__version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "packages": {name: version(name) for name in packages},
-    }
-
-
-def _introduction(
-    recipe: Recipe, films: Sequence[TrainingFilm], learner: Learner, precision: Precision
-) -> str:
-    counts = ", ".join(f"{sum(film.part is part for film in films)} for {part}" for part in Part)
-    weights = sum(parameter.numel() for parameter in learner.network.parameters()) / 1e6
-    kind = "float32" if precision.autocast is None else str(precision.autocast).removeprefix("torch.")
-    return (
-        f"{recipe.name}: {recipe.network.backbone}, {weights:.1f} million weights, started from "
-        f"{learner.started_from}; {counts}; {precision.device.type}, {kind}"
-    )
-
-
-def _line(row: Mapping[str, Any], stage: Stage, *, is_best: bool) -> str:
-    return (
-        f"stage {row['stage']}, epoch {row['epoch']} of {stage.epochs}: training MAE "
-        f"{row['train_mae_months']:.2f}, validation MAE {row['validation_mae_months']:.2f} months"
-        f"{' (lowest)' if is_best else ''}, {row['films_per_second']:.1f} films/s, {row['seconds']:.0f} s"
-    )

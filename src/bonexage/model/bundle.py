@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from bonexage import __version__
+from bonexage.disk import opened_atomically
 from bonexage.errors import BundleError, WrongUse
 from bonexage.model.calibration import Calibration, calibration_from_json
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
@@ -422,18 +422,11 @@ def _refuse_to_replace(out: Path) -> None:
 
 
 def _write_zip(out: Path, parts: Mapping[str, bytes]) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-            for part, content in parts.items():
-                info = zipfile.ZipInfo(part, date_time=(1980, 1, 1, 0, 0, 0))
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, content)
-        temporary.chmod(0o644)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with opened_atomically(out) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for part, content in parts.items():
+            info = zipfile.ZipInfo(part, date_time=(1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content)
 
 
 def _write_folder(out: Path, parts: Mapping[str, bytes]) -> None:

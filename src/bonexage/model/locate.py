@@ -74,7 +74,8 @@ class Locator:
 def read_answer(answer: NDArray[np.float32]) -> tuple[HandFrame, float]:
     """The frame that the network's answer (`ANSWER`, `[8]`) means, in picture heights, and the score."""
     x, y, across, down, cosine, sine, mirror, hand = (float(each) for each in answer)
-    turn = np.array([[cosine, -sine], [sine, cosine]]) / max(float(np.hypot(cosine, sine)), 1e-6)
+    angle = np.arctan2(sine, cosine)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     flip = np.diag([-1.0 if mirror > 0 else 1.0, 1.0])
     matrix = np.diag(np.exp(np.clip([across, down], -4, 2))) @ turn @ flip
     return HandFrame(matrix, np.array([x, y])), float(1 / (1 + np.exp(-np.clip(hand, -50, 50))))

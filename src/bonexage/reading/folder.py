@@ -44,10 +44,9 @@ def read_split(
         UnusableData: the folder has no such split, or films are missing; all of them are named.
         WrongUse: the labels cannot be read.
     """
-    name = f"boneage-{split}-dataset"
-    films = folder / name
-    labels = next((file for file in (folder / f"{name}.csv", films / f"{name}.csv") if file.is_file()), None)
-    if labels is None or not films.is_dir():
+    name = split_name(split)
+    labels, films = split_place(folder, split)
+    if labels is None or films is None:
         missing = f"{name}.csv" if labels is None else f"folder {name}"
         raise UnusableData(
             f"there is no {missing}",
@@ -57,11 +56,24 @@ def read_split(
     return read_films(films, labels, skip_unreadable=skip_unreadable)
 
 
+def split_name(split: Split) -> str:
+    """What the challenge calls a split's folder and, with `.csv`, its labels."""
+    return f"boneage-{split}-dataset"
+
+
+def split_place(folder: Path, split: Split) -> tuple[Path | None, Path | None]:
+    """Where the labels and the films of a split lie; None for what is not there."""
+    name = split_name(split)
+    films = folder / name
+    labels = next((file for file in (folder / f"{name}.csv", films / f"{name}.csv") if file.is_file()), None)
+    return labels, films if films.is_dir() else None
+
+
 def read_films(
     films: Path, labels: Path, *, skip_unreadable: bool = False
 ) -> tuple[tuple[LabelledFilm, ...], tuple[str, ...]]:
     """As `read_split`, for any folder of films called after their ids and any labels file."""
-    paths = _paths_by_id(films)
+    paths = {name: of_id[0] for name, of_id in films_by_id(films).items()}
     found: list[LabelledFilm] = []
     missing: list[str] = []
     for label in read_labels(labels):
@@ -85,8 +97,12 @@ def read_films(
     return tuple(found), tuple(f"{films / name}: there is no such film" for name in missing)
 
 
-def _paths_by_id(films: Path) -> dict[str, Path]:
-    """Pictures in a folder, then in the folders in it, by their names without suffix; the first wins."""
+def films_by_id(films: Path) -> dict[str, list[Path]]:
+    """Pictures in a folder, then in the folders in it, by their names without suffix; the first counts.
+
+    Raises:
+        UnusableData: a folder cannot be read.
+    """
     try:
         entries = sorted(films.iterdir())
         inner = [entry for entry in entries if entry.suffix.lower() not in FILM_SUFFIXES and entry.is_dir()]
@@ -97,8 +113,8 @@ def _paths_by_id(films: Path) -> dict[str, Path]:
             remedy="Check the path and the right to read it",
             subject=str(films),
         ) from None
-    paths: dict[str, Path] = {}
+    paths: dict[str, list[Path]] = {}
     for entry in entries:
         if entry.suffix.lower() in FILM_SUFFIXES:
-            paths.setdefault(entry.stem, entry)
+            paths.setdefault(entry.stem, []).append(entry)
     return paths

@@ -61,6 +61,7 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
             raise UnreadableFile("the file is empty", remedy=_AGAIN, subject=name)
         picture, orientation, noted = _opened(data, name, page)
         kind = "jpeg" if picture.format == "MPO" else str(picture.format).lower()
+        bits = _bits(picture, lost=BITS_LOST in noted)
         # Pillow turns a TIFF upright by itself when it loads it.
         grey = _upright(_grey(picture), 1 if kind == "tiff" else orientation)
 
@@ -69,7 +70,7 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
     height, width = grey.shape if orientation < 5 else grey.shape[::-1]
     return Radiograph(
         pixels=np.ascontiguousarray(_turned(film) if inverted else film),
-        provenance=Provenance(name, hashlib.sha256(data).hexdigest(), (height, width), kind),
+        provenance=Provenance(name, hashlib.sha256(data).hexdigest(), (height, width), kind, bits),
         cautions=(*noted, INVERTED) if inverted else noted,
     )
 
@@ -119,6 +120,13 @@ def _grey(picture: Image.Image) -> NDArray[np.float32]:
     if picture.mode not in ("1", "L", "RGB"):
         picture = picture.convert("RGB")
     return np.asarray(picture.convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def _bits(picture: Image.Image, *, lost: bool) -> int:
+    """Bits of a value as the file holds it, as far as Pillow tells."""
+    if lost or picture.mode.startswith("I;16"):
+        return 16
+    return 32 if picture.mode in ("I", "F") else 1 if picture.mode == "1" else 8
 
 
 def _turned(grey: NDArray[np.float32]) -> NDArray[np.float32]:

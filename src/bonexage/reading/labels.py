@@ -33,6 +33,32 @@ class Label:
 
 
 @dataclass(frozen=True)
+class RowFault:
+    """What is wrong with a row of a labels file: a code for programs, a sentence naming row and column."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row of a labels file as far as it can be read; id '', age or sex None where it cannot."""
+
+    id: str
+    bone_age_months: float | None
+    sex: Sex | None
+    faults: tuple[RowFault, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelReview:
+    """A labels file read past every fault: its rows, and what is wrong with the file as a whole."""
+
+    rows: tuple[LabelRow, ...]
+    faults: tuple[WrongUse, ...]
+
+
+@dataclass(frozen=True)
 class _Cell:
     """What stands in one cell, and where."""
 
@@ -65,9 +91,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     labels: dict[str, Label] = {}
     for row in rows:
         name = _new_name(row[id_column], labels)
-        sex = _sex(row[sex_column])
-        if sex is Sex.UNKNOWN:
-            raise row[sex_column].error("the sex is missing", "Write M or F")
+        sex = _known_sex(row[sex_column])
         labels[name] = Label(name, _months(row[age_column], MAX_BONE_AGE_MONTHS), sex)
     return tuple(labels.values())
 
@@ -94,8 +118,60 @@ def read_subjects(path: Path) -> dict[str, Subject]:
     return subjects
 
 
+def review_labels(path: Path) -> LabelReview:
+    """As `read_labels`, but going on past every fault; a row keeps its faults, and ids may come twice."""
+    try:
+        header, rows = _open_table(path)
+    except WrongUse as error:
+        return LabelReview((), (error,))
+    columns: list[str | None] = []
+    faults: list[WrongUse] = []
+    for wanted in (ID_COLUMNS, AGE_COLUMNS, SEX_COLUMNS):
+        try:
+            columns.append(_column(path, header, wanted))
+        except WrongUse as error:
+            columns.append(None)
+            faults.append(error)
+    return LabelReview(tuple(_reviewed(row, *columns) for row in rows), tuple(faults))
+
+
+def _reviewed(
+    row: dict[str, _Cell] | WrongUse, id_column: str | None, age_column: str | None, sex_column: str | None
+) -> LabelRow:
+    if isinstance(row, WrongUse):
+        return LabelRow("", None, None, (RowFault("wrong-row", row.problem),))
+    faults: list[RowFault] = []
+    name, months, sex = row[id_column].text if id_column else "", None, None
+    if id_column and not name:
+        faults.append(RowFault("id-missing", f"row {row[id_column].row}: it does not say which film it is"))
+    if age_column:
+        try:
+            months = _months(row[age_column], MAX_BONE_AGE_MONTHS)
+        except WrongUse as error:
+            kind = "age-out-of-range" if row[age_column].text else "age-missing"
+            faults.append(RowFault(kind, error.problem))
+    if sex_column:
+        try:
+            sex = _known_sex(row[sex_column])
+        except WrongUse as error:
+            kind = "sex-missing" if not row[sex_column].text else "sex-out-of-range"
+            faults.append(RowFault(kind, error.problem))
+    return LabelRow(name, months, sex, tuple(faults))
+
+
 def _read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, _Cell]]]:
-    """The header in lower case, and the rows by it; empty rows are left out."""
+    """The header in lower case, and the rows by it; empty rows are left out, a wrong row raises."""
+    header, rows = _open_table(path)
+    sound = []
+    for row in rows:
+        if isinstance(row, WrongUse):
+            raise row
+        sound.append(row)
+    return header, sound
+
+
+def _open_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, _Cell] | WrongUse]]:
+    """As `_read_table`, with the error in the place of a wrong row."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -121,18 +197,21 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, _Cell]]]:
     return header, rows
 
 
-def _rows(path: Path, header: tuple[str, ...], reader: Iterator[list[str]]) -> Iterator[dict[str, _Cell]]:
+def _rows(
+    path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
+) -> Iterator[dict[str, _Cell] | WrongUse]:
     """Each row by its header, numbered as a spreadsheet numbers them: the header is row 1."""
     for number, texts in enumerate(reader, start=2):
         cells = [text.strip() for text in texts]
         if not any(cells):
             continue
         if len(cells) > len(header) and any(cells[len(header) :]):
-            raise WrongUse(
+            yield WrongUse(
                 f"row {number} has {len(cells)} cells under {len(header)} columns",
                 remedy="Write a point in numbers, and quote a cell that holds a comma",
                 subject=str(path),
             )
+            continue
         filled = cells + [""] * (len(header) - len(cells))
         yield {
             column: _Cell(path, number, column, text) for column, text in zip(header, filled, strict=False)
@@ -168,6 +247,13 @@ def _months(cell: _Cell, most: float) -> float:
             f"{cell.text!r} is not an age in months", f"Write a number of months from 0 to {most:g}"
         )
     return months
+
+
+def _known_sex(cell: _Cell) -> Sex:
+    sex = _sex(cell)
+    if sex is Sex.UNKNOWN:
+        raise cell.error("the sex is missing", "Write M or F")
+    return sex
 
 
 def _sex(cell: _Cell) -> Sex:

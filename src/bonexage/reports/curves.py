@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555")
+
+
 def learning_curves(rows: Iterable[Mapping[str, object]], *, title: str = "") -> bytes:
     """Mean absolute difference and learning rate by epoch, from the rows of a run's `metrics.csv`.
 
@@ -156,3 +159,38 @@ def _mark_stages(panels: Sequence[Axes], epochs: NDArray[np.float64], stages: Se
             color="#555555",
             parse_math=False,
         )
+
+
+def curves_of_runs(runs: Sequence[tuple[str, Sequence[Mapping[str, object]]]]) -> bytes:
+    """Validation error by epoch of several runs, each a name and the rows of its `metrics.csv`.
+
+    A ring marks the lowest error of a run's last stage.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = sheet.new_figure(8.0, 4.6)
+    axes = figure.add_subplot()
+    drawn: list[float] = []
+    for place, (name, rows) in enumerate(runs):
+        epochs = _running_epochs([_number(row.get("epoch")) for row in rows])
+        errors = np.array([_number(row.get("validation_mae_months")) for row in rows])
+        here = np.isfinite(errors) & (errors > 0)
+        if not here.any():
+            continue
+        drawn += errors[here].tolist()
+        colour = _COLOURS[place % len(_COLOURS)]
+        dashes = ("-", "--", ":")[place // len(_COLOURS) % 3]
+        axes.plot(epochs[here], errors[here], dashes, color=colour, linewidth=1.5, label=name)
+        last = here & np.array([row.get("stage") == rows[-1].get("stage") for row in rows])
+        if last.any():
+            best = int(np.flatnonzero(last)[errors[last].argmin()])
+            axes.plot(epochs[best], errors[best], "o", color=colour, mfc="none", markersize=9, mew=1.3)
+    logarithmic = _error_scale(axes, drawn)
+    axes.set_ylabel(f"Validation error (months{', log scale' if logarithmic else ''})")
+    axes.set_xlabel("Epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if drawn:
+        legend = axes.legend(loc="upper right", frameon=False, fontsize=8)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return sheet.as_png(figure)

@@ -210,6 +210,37 @@ def error_by_age(bands: Sequence[Band]) -> bytes:
     return sheet.as_png(figure)
 
 
+def ages_by_sex(splits: Mapping[str, Sequence[tuple[float, Sex]]]) -> bytes:
+    """How many films there are of each year of labelled bone age, girls beside boys, a panel for each split.
+
+    Args:
+        splits: for each name the bone age in months and the sex of every label.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = sheet.new_figure(7.2, 0.6 + 2.6 * max(1, len(splits)))
+    panels = figure.subplots(max(1, len(splits)), 1, sharex=True, squeeze=False)[:, 0]
+    years = np.arange(0, MAX_BONE_AGE_MONTHS + YEAR, YEAR)
+    for axes, (name, labels) in zip(panels, splits.items(), strict=False):
+        for side, (sex, look) in enumerate(_LOOKS.items()):
+            ages = np.array([months for months, of in labels if of is sex], dtype=np.float64)
+            if not ages.size:
+                continue
+            films, _ = np.histogram(ages, years)
+            middles = years[:-1] + (3.6 if side == 0 else 8.4)
+            axes.bar(middles, films, 4.4, color=look.colour, label=f"{look.plural} ({ages.size:,})")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylabel("Films")
+        axes.set_title(name, fontsize=11, loc="left")
+        if labels:
+            axes.legend(frameon=False, fontsize=9)
+    panels[-1].set(xlim=(0, MAX_BONE_AGE_MONTHS))
+    panels[-1].set_xlabel("Labelled bone age (months)")
+    _age_ticks(panels[-1], "x", years=False)
+    _years_above(panels[0])
+    return sheet.as_png(figure)
+
+
 def readings_against_ages(items: Iterable[ReportItem]) -> bytes:
     """Readings against known ages, a panel for each sex, with as many of the hands as fit along the diagonal.
 

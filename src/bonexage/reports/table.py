@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO, TypeAlias, get_args
+from typing import Any, BinaryIO, Final, Literal, TextIO, TypeAlias, get_args
 
 from bonexage.assessment import DISCLAIMER, Assessment, Failure, Interval
+from bonexage.disk import opened_atomically
 from bonexage.errors import MissingExtra, WrongUse
 
 FIELDS: Final = (
@@ -91,24 +91,15 @@ def write_table(records: Iterable[Record], out: Path) -> None:
         WrongUse, MissingExtra: as `check_table_path`.
     """
     check_table_path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with opened_atomically(out) as file:
         if out.suffix.lower() == ".parquet":
-            _write_parquet(records, temporary)
-        else:
-            with (
-                temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-                row_writer(stream, text_format(out)) as write,
-            ):
-                for row in records:
-                    write(row)
-        temporary.chmod(0o644)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _write_parquet(records, file)
+            return
+        stream = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+        with row_writer(stream, text_format(out)) as write:
+            for row in records:
+                write(row)
+        stream.detach()  # flushes, and leaves the file open
 
 
 def text_format(out: Path) -> TextFormat:
@@ -152,7 +143,7 @@ def row_writer(stream: TextIO, as_format: TextFormat) -> Iterator[Callable[[Reco
             stream.write("[]\n" if before == "[\n" else "\n]\n")
 
 
-def _write_parquet(records: Iterable[Record], out: Path) -> None:
+def _write_parquet(records: Iterable[Record], out: BinaryIO) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 

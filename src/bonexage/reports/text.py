@@ -16,6 +16,7 @@ from bonexage.assessment import (
 )
 from bonexage.clinic.growth import describe
 from bonexage.model.bundle import Bundle
+from bonexage.reports.numbers import with_interval
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:
@@ -97,10 +98,8 @@ def _errors(figures: Mapping[str, Any]) -> Iterator[str]:
     """The mean absolute error on each group of films that was measured, with its interval."""
     for split, groups in figures.items():
         for name, group in groups.items():
-            error = group["mae_months"]
-            ends = [f"{error[end]:.1f}" for end in ("low", "high") if error[end] is not None]
-            interval = f" (95% interval {' to '.join(ends)})" if ends else ""
-            yield f"{error['value']:.1f} months{interval}, {group['films']} {split} films, {name}"
+            error = with_interval(group["mae_months"], unit=" months")
+            yield f"{error}, {group['films']} {split} films, {name}"
 
 
 def table(

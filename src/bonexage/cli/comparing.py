@@ -1,0 +1,117 @@
+"""The commands that set models and runs beside one another: compare, runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bonexage.cli.front import SkipUnreadable, Threads, app
+from bonexage.cli.measuring import Split
+from bonexage.cli.outcomes import counting, note
+from bonexage.errors import WrongUse
+
+if TYPE_CHECKING:
+    from bonexage.evaluation.compare import Predictions
+    from bonexage.reading.folder import LabelledFilm
+
+FILMS_NAMED = 10
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command(
+    epilog="Examples:\n\nbonexage compare first.zip second.zip --data rsna --out comparison/\n\n"
+    "bonexage compare evaluation/first evaluation/second"
+)
+def compare(
+    first: Annotated[Path, typer.Argument(help="A bundle, or a predictions.csv or the folder with it.")],
+    second: Annotated[Path, typer.Argument(help="The one to set against it.")],
+    *,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="A data folder to run bundles on; may be given several times."),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="The split to read.")] = Split.TEST,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the page, the picture and the figures.")
+    ] = None,
+    as_json: Json = False,
+    threads: Threads = None,
+    skip_unreadable: SkipUnreadable = False,
+) -> None:
+    """Say whether two models differ on the same films, by a paired bootstrap."""
+    from bonexage.evaluation.compare import compare as set_beside
+    from bonexage.evaluation.compare import read_predictions
+    from bonexage.evaluation.compare_page import PAGE, write_comparison
+
+    films = _films(data or [], split, skip_unreadable)
+    said = [
+        _assessed(place, films, threads) if _is_bundle(place) else read_predictions(place)
+        for place in (first, second)
+    ]
+    found = set_beside(*said)
+    if out is not None:
+        write_comparison(found, out)
+        note(f"All figures: {out / PAGE}")
+    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else str(found))
+    for model, names in ((found.first, found.only_first), (found.second, found.only_second)):
+        if names:
+            rest = len(names) - FILMS_NAMED
+            more = f" and {rest} more" if rest > 0 else ""
+            note(f"Not compared, in {model} alone: {', '.join(names[:FILMS_NAMED])}{more}")
+
+
+def _is_bundle(place: Path) -> bool:
+    return place.suffix.lower() == ".zip" or (place / "bundle.json").is_file()
+
+
+def _films(data: list[Path], split: Split, skip_unreadable: bool) -> list[LabelledFilm]:
+    from bonexage.reading.folder import read_split
+
+    name: Literal["test", "training"] = "test" if split is Split.TEST else "training"
+    return [film for folder in data for film in read_split(folder, name, skip_unreadable=skip_unreadable)[0]]
+
+
+def _assessed(place: Path, films: list[LabelledFilm], threads: int | None) -> Predictions:
+    from bonexage.evaluation.compare import predictions_of
+    from bonexage.evaluation.evaluate import measure
+    from bonexage.model.assessor import Assessor
+    from bonexage.model.bundle import load_bundle
+
+    if not films:
+        raise WrongUse(
+            "a bundle has to be run on films", remedy="Name a data folder with --data", subject=str(place)
+        )
+    assessor = Assessor(load_bundle(place), threads=threads)
+    with counting() as advance:
+        return predictions_of(assessor.model, measure(assessor, films, progress=advance))
+
+
+@app.command(epilog="Example:\n\nbonexage runs runs/ --out overview/")
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with runs of `bonexage train`.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder for a picture and a page of them.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List training runs: what they were, how long they took, what came out, how they differ."""
+    from rich.console import Console
+
+    from bonexage.evaluation import runs_page
+    from bonexage.evaluation.runs import read_runs
+
+    found = read_runs(folder)
+    if out is not None:
+        runs_page.write_overview(found, folder, out)
+        note(f"Page: {out / runs_page.PAGE}")
+    if as_json:
+        typer.echo(json.dumps(runs_page.as_dict(found), indent=2))
+        return
+    screen = Console(soft_wrap=False, highlight=False)
+    for table in runs_page.tables(found, folder):
+        screen.print(table)
+    for line in runs_page.remarks(found):
+        screen.print(line, markup=False)

@@ -1,0 +1,52 @@
+"""How a figure with its interval is written, everywhere the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+INTERVAL: Final = "95% interval"
+NOT_DEFINED: Final = "not defined"
+
+Write = Callable[[float], str]
+
+
+def one_decimal(value: float) -> str:
+    """Months as they are mostly written: '8.6'."""
+    return f"{value:.1f}"
+
+
+def two_decimals(value: float) -> str:
+    """Months where models are told apart: '8.57'."""
+    return f"{value:.2f}"
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """Months of which the direction counts: '+1.3', '−0.4', and '+0.0' for what rounds to nothing."""
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+
+
+def with_interval(
+    figure: Mapping[str, float | None], write: Write = one_decimal, *, unit: str = "", name: str = INTERVAL
+) -> str:
+    """'8.6 months (95% interval 8.1 to 9.1)'.
+
+    Args:
+        figure: `value`, `low` and `high`, as `Figure.as_dict` gives them and bundles hold them; an end that
+            is None or NaN (one child has no interval) leaves the brackets out.
+        write: how one number is written.
+        unit: comes after the value, ' months' for example.
+        name: comes before the ends; empty for none.
+    """
+    value, low, high = (_number(figure[key]) for key in ("value", "low", "high"))
+    if math.isnan(value):
+        return NOT_DEFINED
+    said = write(value) + unit
+    if math.isnan(low) or math.isnan(high):
+        return said
+    return f"{said} ({name}{' ' if name else ''}{write(low)} to {write(high)})"
+
+
+def _number(given: float | None) -> float:
+    return math.nan if given is None else given

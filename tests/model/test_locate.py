@@ -1,0 +1,136 @@
+"""Hands are looked at again where they were found, and what is not found for certain is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from bonexage.model.assessor import Assessor
+from bonexage.model.frame import HandFrame, whole_film
+from bonexage.model.locate import ANSWER, CLOSER, LOCATOR_SIDE, Finding, Locator, distance, read_answer
+from bonexage.model.preprocess import Preprocessing, place
+from hands import drawn_hand
+from models import small_bundle
+
+SURE = 5.0
+
+
+def fixed_locator(answer: list[float]) -> bytes:
+    """A graph that gives the same answer whatever it is shown."""
+    nodes = [
+        helper.make_node("ReduceMean", ["film", "space"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["none"]),
+        helper.make_node("Add", ["none", "fixed"], ["answer"]),
+    ]
+    side = LOCATOR_SIDE
+    graph = helper.make_graph(
+        nodes,
+        "fixed",
+        [helper.make_tensor_value_info("film", TensorProto.FLOAT, ["batch", 1, side, side])],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["batch", len(ANSWER)])],
+        [
+            numpy_helper.from_array(np.array([2, 3], np.int64), "space"),
+            numpy_helper.from_array(np.zeros((1, 1), np.float32), "nothing"),
+            numpy_helper.from_array(np.array([answer], np.float32), "fixed"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def at_rest(**changes: float) -> list[float]:
+    """The answer of a locator that sees the hand where it looks for it."""
+    scale = float(np.log(CLOSER))
+    known = dict(zip(ANSWER, [0.0, 0.0, scale, scale, 1.0, 0.0, -SURE, SURE], strict=True)) | changes
+    return list(known.values())
+
+
+def test_a_hand_that_stays_where_it_was_found_is_found() -> None:
+    finding = Locator(fixed_locator(at_rest()), threads=1).find(drawn_hand(200, 160))
+    assert finding.found
+    assert finding.unrest == pytest.approx(0, abs=1e-6)
+    assert finding.frame.height == pytest.approx(CLOSER * 200, rel=1e-5)
+    assert finding.frame.middle == pytest.approx([80, 100])
+    assert finding.score > 0.99
+
+
+@pytest.mark.parametrize("change", [{"hand": -SURE}, {"x": 0.2}, {"mirror": SURE}, {"sine": 1.0}])
+def test_what_is_no_hand_or_does_not_come_to_rest_is_read_as_a_whole_film(change: dict[str, float]) -> None:
+    film = drawn_hand(200, 160)
+    finding = Locator(fixed_locator(at_rest(**change)), threads=1).find(film)
+    assert not finding.found
+    assert distance(finding.frame, whole_film(film.shape)) == 0
+
+
+def test_an_answer_out_of_all_bounds_is_still_a_frame() -> None:
+    frame, score = read_answer(np.array([9, -9, 99, -99, 0, 0, 99, -999], dtype=np.float32))
+    assert np.isfinite(frame.matrix).all()
+    assert frame.height > 0
+    assert score == pytest.approx(0)
+
+
+@pytest.fixture
+def assessor_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Finding], Assessor]:
+    """An assessor whose locator says what the test wants."""
+    how = Preprocessing("hand", 64, 64)
+    bundle = small_bundle(tmp_path / "model", preprocessing=how, locator=fixed_locator(at_rest()))
+
+    def make(finding: Finding) -> Assessor:
+        monkeypatch.setattr(Locator, "find", lambda self, pixels: finding)
+        return Assessor(bundle, threads=1)
+
+    return make
+
+
+def _film(path: Path, pixels: NDArray[np.float32]) -> Path:
+    Image.fromarray((pixels * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("degrees", "mirrored", "found", "codes"),
+    [
+        (10, False, True, set()),
+        (40, False, True, {"rotated"}),
+        (-170, False, True, {"rotated"}),
+        (0, True, True, {"mirrored"}),
+        (90, True, True, {"mirrored", "rotated"}),
+        (0, True, False, {"hand-not-found"}),
+    ],
+)
+def test_a_turned_mirrored_or_missing_hand_is_a_caution(
+    tmp_path: Path,
+    assessor_with: Callable[[Finding], Assessor],
+    degrees: float,
+    mirrored: bool,
+    found: bool,
+    codes: set[str],
+) -> None:
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    frame = HandFrame(150 * turn @ np.diag([-1.0 if mirrored else 1.0, 1.0]), np.array([80.0, 100.0]))
+    assessor = assessor_with(Finding(frame, found, 0.9, 0.01))
+    said = assessor.assess(_film(tmp_path / "film.png", drawn_hand(200, 160)), "F").cautions
+    assert {each.code for each in said} & {"rotated", "mirrored", "hand-not-found"} == codes
+
+
+def test_a_hand_is_placed_alike_however_bright_the_film_is() -> None:
+    film, how = drawn_hand(300, 240), Preprocessing("hand", 96, 80)
+    frame = HandFrame(np.eye(2) * 180.0, np.array([120.0, 150.0]))
+    placed = place(film, how, frame).astype(int)
+    darker = place((film * 0.35 + 0.2).astype(np.float32), how, frame).astype(int)
+    assert np.abs(placed - darker).mean() < 3
+    assert placed.max() == 255
+
+
+def test_the_geometry_hand_needs_to_know_where_the_hand_is() -> None:
+    with pytest.raises(ValueError, match="where the hand is"):
+        place(drawn_hand(100, 80), Preprocessing("hand", 64, 64))

@@ -1,0 +1,56 @@
+"""A file is written whole or not at all, whatever happens on the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from bonexage.disk import opened_atomically, write_atomically
+
+
+def test_a_stream_takes_its_place_only_at_the_end(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "table.csv"
+    write_atomically(place, b"old")
+    with opened_atomically(place) as file:
+        file.write(b"new ")
+        file.flush()
+        assert place.read_bytes() == b"old"
+        file.write(b"and whole")
+    assert place.read_bytes() == b"new and whole"
+    assert [each.name for each in place.parent.iterdir()] == ["table.csv"]
+
+
+def write_half_and_raise(place: Path, problem: BaseException) -> None:
+    with opened_atomically(place) as file:
+        file.write(b"half")
+        raise problem
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_what_stops_a_stream_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, problem: BaseException
+) -> None:
+    place = tmp_path / "table.csv"
+    write_atomically(place, b"old")
+    with pytest.raises(type(problem)):
+        write_half_and_raise(place, problem)
+    assert place.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_disk_that_fills_up_at_the_end_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = tmp_path / "table.csv"
+    write_atomically(place, b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="space"):
+        write_atomically(place, b"new")
+    assert place.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
