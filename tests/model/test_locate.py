@@ -128,7 +128,7 @@ def test_a_hand_is_placed_alike_however_bright_the_film_is() -> None:
     placed = place(film, how, frame).astype(int)
     darker = place((film * 0.35 + 0.2).astype(np.float32), how, frame).astype(int)
     assert np.abs(placed - darker).mean() < 3
-    assert placed.max() == 255
+    assert placed.max() > 200
 
 
 def test_the_geometry_hand_needs_to_know_where_the_hand_is() -> None:
