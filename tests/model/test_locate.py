@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from bonexage.model.assessor import Assessor
+from bonexage.errors import RefusedRadiograph
+from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.frame import HandFrame, whole_film
 from bonexage.model.locate import ANSWER, CLOSER, LOCATOR_SIDE, Finding, Locator, distance, read_answer
 from bonexage.model.preprocess import Preprocessing, place
+from bonexage.subject import Subject
 from hands import drawn_hand
 from models import small_bundle
 
@@ -96,30 +98,39 @@ def _film(path: Path, pixels: NDArray[np.float32]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("degrees", "mirrored", "found", "codes"),
+    ("degrees", "mirrored", "codes"),
     [
-        (10, False, True, set()),
-        (40, False, True, {"rotated"}),
-        (-170, False, True, {"rotated"}),
-        (0, True, True, {"mirrored"}),
-        (90, True, True, {"mirrored", "rotated"}),
-        (0, True, False, {"hand-not-found"}),
+        (10, False, set()),
+        (40, False, {"rotated"}),
+        (-170, False, {"rotated"}),
+        (0, True, {"mirrored"}),
+        (90, True, {"mirrored", "rotated"}),
     ],
 )
-def test_a_turned_mirrored_or_missing_hand_is_a_caution(
+def test_a_turned_or_mirrored_hand_is_a_caution(
     tmp_path: Path,
     assessor_with: Callable[[Finding], Assessor],
     degrees: float,
     mirrored: bool,
-    found: bool,
     codes: set[str],
 ) -> None:
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     frame = HandFrame(150 * turn @ np.diag([-1.0 if mirrored else 1.0, 1.0]), np.array([80.0, 100.0]))
-    assessor = assessor_with(Finding(frame, found, 0.9, 0.01))
+    assessor = assessor_with(Finding(frame, True, 0.9, 0.01))
     said = assessor.assess(_film(tmp_path / "film.png", drawn_hand(200, 160)), "F").cautions
-    assert {each.code for each in said} & {"rotated", "mirrored", "hand-not-found"} == codes
+    assert {each.code for each in said} & {"rotated", "mirrored"} == codes
+
+
+def test_a_film_without_a_hand_is_refused_and_the_others_go_on(
+    tmp_path: Path, assessor_with: Callable[[Finding], Assessor]
+) -> None:
+    assessor = assessor_with(Finding(whole_film((200, 160)), False, 0.1, 1.0))
+    film = str(_film(tmp_path / "knee.png", drawn_hand(200, 160)))
+    with pytest.raises(RefusedRadiograph, match=r"knee\.png: no single hand"):
+        assessor.assess(film, "F")
+    outcomes = list(assess_many(assessor, [film, str(tmp_path / "missing.png")], lambda name: Subject()))
+    assert [each.status for each in outcomes] == ["refused", "unreadable"]
 
 
 def test_a_hand_is_placed_alike_however_bright_the_film_is() -> None:

@@ -22,7 +22,7 @@ from bonexage.assessment import (
     Reading,
 )
 from bonexage.clinic.growth import age_range_months, score
-from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
+from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
@@ -118,6 +118,7 @@ class Assessor:
 
         Raises:
             UnreadableFile: the file holds no radiograph that can be read.
+            RefusedRadiograph: it shows no single hand for certain.
             WrongUse: sex, age or coverage is out of range.
         """
         subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
@@ -125,8 +126,18 @@ class Assessor:
         return self.assess_placed([(self.place(radiograph), subject)], coverage=coverage)[0]
 
     def place(self, radiograph: Radiograph) -> PlacedFilm:
-        """Bring a radiograph to the network's input, its hand found first where the model wants that."""
+        """Bring a radiograph to the network's input, its hand found first where the model wants that.
+
+        Raises:
+            RefusedRadiograph: no single hand was found for certain.
+        """
         finding = self._locator.find(radiograph.pixels) if self._locator else None
+        if finding and not finding.found:
+            raise RefusedRadiograph(
+                "no single hand and wrist was found in it",
+                remedy="Give a radiograph of one whole hand with its wrist",
+                subject=radiograph.provenance.name,
+            )
         return PlacedFilm(
             radiograph.provenance.name,
             place(radiograph.pixels, self._preprocessing, finding.frame if finding else None),
@@ -309,13 +320,6 @@ def _size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Ca
 
 
 def _hand_cautions(finding: Finding) -> Iterator[Caution]:
-    if not finding.found:
-        yield Caution(
-            "hand-not-found",
-            "No single hand was found for certain, so the whole film was read as if it were one: look at it "
-            "before the reading is used.",
-        )
-        return
     if finding.frame.mirrored:
         yield Caution(
             "mirrored",
