@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bonexage.errors import WrongUse
-from bonexage.learning.recipe import read_recipe, recipe_from_table, recipe_to_table
+from bonexage.learning.recipe import Augmentation, read_recipe, recipe_from_table, recipe_to_table
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -17,6 +19,25 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 def test_every_recipe_reads_and_comes_back_as_it_was(recipe: Path) -> None:
     read = read_recipe(recipe)
     assert recipe_from_table(recipe_to_table(read), source="again") == read
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_says_where_it_was_run_and_what_came_out_or_that_it_was_not(recipe: Path) -> None:
+    about = read_recipe(recipe).about
+    if not about.startswith("Not run"):
+        assert about.startswith("Run on"), about
+        assert re.search(r"\d+ (minutes|hours|days)", about), "how long it took"
+        assert re.search(r"error [\d.]+ months", about), "what came out"
+
+
+def test_the_recipe_for_the_whole_download_has_what_is_known_to_help() -> None:
+    recipe, published = (read_recipe(RECIPES / f"{name}.toml") for name in ("rsna-512", "published"))
+    assert recipe.network == published.network
+    assert (recipe.stages[-1].height, recipe.stages[-1].width) == (512, 512)
+    assert (recipe.loss.absolute, recipe.loss.relative) == (1.0, 0.0)
+    assert recipe.optimiser.ema > 0.99
+    changed = [f for f in fields(Augmentation) if getattr(recipe.augmentation, f.name) != f.default]
+    assert len(changed) == len(fields(Augmentation))
 
 
 def test_the_published_recipe_is_as_published() -> None:
