@@ -75,6 +75,7 @@ def test_a_run_keeps_all_it_was_made_of(run: Path, data: Path) -> None:
         "metrics.csv",
         "previous.pt",
         "recipe.json",
+        "tensorboard",
     }
     assert [(row["stage"], row["epoch"]) for row in rows_of(run)] == [
         ("1", "1"),

@@ -9,6 +9,7 @@ import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -39,13 +40,44 @@ METRICS = (
 
 
 def write_metrics(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Write `metrics.csv`, a row an epoch, and the curves of it."""
+    """Write `metrics.csv`, a row an epoch, its curves, and its last row for TensorBoard."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, METRICS)
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(out / "metrics.csv", table.getvalue().encode())
     write_atomically(out / "curves.png", learning_curves(rows))
+    write_events(rows, out)
+
+
+def write_events(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """Write what TensorBoard shows of the epochs: `tensorboard/`, a file an epoch, which it reads in order.
+
+    An epoch's file has a name of its own, so an epoch that is run again replaces its point and doubles none.
+    Epochs of earlier stages count on. Without the package tensorboard nothing is written.
+    """
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+    except ModuleNotFoundError:
+        return
+    folder = out / "tensorboard"
+    for number, row in enumerate(rows, start=1):
+        file = folder / f"events.out.tfevents.{number:06d}"
+        if file.exists() and number < len(rows):
+            continue
+        values = [
+            Summary.Value(tag=name, simple_value=row[name])
+            for name in METRICS
+            if name != "epoch" and math.isfinite(row[name])
+        ]
+        now, records = time.time(), io.BytesIO()
+        writer = RecordWriter(records)
+        writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+        event = Event(wall_time=now, step=number, summary=Summary(value=values))
+        writer.write(event.SerializeToString())
+        write_atomically(file, records.getvalue())
 
 
 def write_records(
