@@ -1,0 +1,130 @@
+"""How the error grows as films lose pixels: one model for every resolution, from thumbnails to whole films.
+
+    BONEXAGE_DATA=folder python benchmarks/resolution.py [bundle]
+
+Each of the test films of rsna-640px is made smaller in two ways, evenly (antialiased) and, as the films of
+rsna-100px were, squeezed to a square by taking single pixels. Writes `evaluation/resolution/resolution.json`
+and `resolution.png`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from bonexage.assessment import DISCLAIMER
+from bonexage.disk import write_atomically
+from bonexage.errors import RefusedRadiograph
+from bonexage.evaluation.metrics import Agreement, agreement
+from bonexage.model.assessor import Assessor
+from bonexage.model.bundle import load_bundle
+from bonexage.reading.files import read_radiograph
+from bonexage.reading.folder import LabelledFilm, read_split
+from bonexage.reports import sheet
+from bonexage.reports.numbers import with_interval
+
+OUT = Path(__file__).parents[1] / "evaluation" / "resolution"
+SIDES = (64, 80, 100, 128, 160, 200, 256, 320, 480, 640)
+Way = Literal["even", "square"]
+WAYS: dict[Way, str] = {
+    "even": "made smaller evenly",
+    "square": "squeezed to a square, single pixels taken",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """The error at one resolution: longer side (or side of the square) in pixels."""
+
+    way: Way
+    side: int
+    refused: int
+    found: Agreement
+
+
+def smaller(film: Image.Image, side: int, way: Way) -> Image.Image:
+    """A film with fewer pixels; one that has no more than `side` stays as it is."""
+    if way == "square":
+        return film.resize((side, side), Image.Resampling.NEAREST)
+    scale = min(1.0, side / max(film.size))
+    size = round(film.width * scale), round(film.height * scale)
+    return film.resize(size, Image.Resampling.BILINEAR)
+
+
+def point(assessor: Assessor, films: Sequence[LabelledFilm], side: int, way: Way) -> Point:
+    """Read all films at one resolution."""
+    pairs = []
+    for film in films:
+        radiograph = read_radiograph(film.path)
+        pixels = np.clip(np.asarray(smaller(Image.fromarray(radiograph.pixels), side, way)), 0, 1)
+        try:
+            said = assessor.assess(replace(radiograph, pixels=pixels), sex=film.sex)
+        except RefusedRadiograph:
+            continue
+        pairs.append((said.bone_age_months, film.bone_age_months))
+    predicted, labelled = zip(*pairs, strict=True)
+    return Point(way, side, len(films) - len(pairs), agreement(predicted, labelled))
+
+
+def draw(points: Sequence[Point], model: str) -> bytes:
+    """Error against resolution with its interval, a curve for each way, PNG."""
+    figure = sheet.new_figure(7.2, 4.2)
+    axes = figure.add_subplot()
+    for (way, said), colour, marker in zip(WAYS.items(), ("#0072b2", "#d55e00"), "os", strict=True):
+        of_way = [one for one in points if one.way == way]
+        sides = [one.side for one in of_way]
+        errors = [one.found.mae_months for one in of_way]
+        axes.plot(sides, [error.value for error in errors], f"{marker}-", color=colour, label=said)
+        axes.fill_between(
+            sides,
+            [error.low for error in errors],
+            [error.high for error in errors],
+            color=colour,
+            alpha=0.15,
+            lw=0,
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(SIDES, [str(side) for side in SIDES])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(f"longer side, pixels\n{model}. {DISCLAIMER}", fontsize=8.5)
+    axes.set_ylabel("mean absolute difference, months")
+    axes.legend(frameon=False, fontsize=9)
+    return sheet.as_png(figure)
+
+
+def main() -> None:
+    data = os.environ.get("BONEXAGE_DATA")
+    if not data:
+        print("Set BONEXAGE_DATA to the folder that holds rsna-640px: without films nothing is measured.")
+        return
+    assessor = Assessor(load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle())
+    films, _ = read_split(Path(data) / "rsna-640px", "test")
+    points: list[Point] = []
+    for way, said in WAYS.items():
+        for side in SIDES:
+            points.append(point(assessor, films, side, way))
+            error = with_interval(points[-1].found.mae_months.as_dict(), unit=" months")
+            print(f"{side:4} pixels, {said}: {error}, {points[-1].refused} refused", flush=True)
+    found: dict[str, Any] = {
+        "model": assessor.model,
+        "films": len(films),
+        "points": [
+            {"way": one.way, "side": one.side, "refused": one.refused, **one.found.as_dict()}
+            for one in points
+        ],
+    }
+    write_atomically(OUT / "resolution.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(OUT / "resolution.png", draw(points, assessor.model))
+
+
+if __name__ == "__main__":
+    main()
