@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bonexage.errors import UnusableData
+from bonexage.errors import UnusableData, WrongUse
 from bonexage.learning.dataset import (
     MOST_COPIES,
     FilmSet,
@@ -52,6 +52,34 @@ def test_parts_have_their_shares_in_every_stratum(
         for part, share in zip((Part.VALIDATION, Part.CALIBRATION), shares, strict=True):
             # A golden-ratio walk is never further off than a few films, however long it is.
             assert abs(stratum.count(part) - share * len(stratum)) <= 3
+
+
+@given(drawn=children, folds=st.integers(2, 7), seed=st.integers(0, 100), validation=st.floats(0.05, 0.3))
+@settings(max_examples=40, deadline=None)
+def test_every_child_is_held_out_by_one_fold_and_learned_from_or_chosen_by_in_all_others(
+    drawn: list[tuple[int, float, Sex]], folds: int, seed: int, validation: float
+) -> None:
+    films = films_of(drawn)
+    parts = [
+        split_children(films, Parts(validation=validation, seed=seed, folds=folds, fold=1 + number))
+        for number in range(folds)
+    ]
+    for film in films:
+        assert [part[film.id] for part in parts].count(Part.CALIBRATION) == 1
+    strata = {(film.sex, film.bone_age_months // 24) for film in films} | {None}
+    for key in strata:
+        own = [f.id for f in films if key is None or (f.sex, f.bone_age_months // 24) == key]
+        sizes = [sum(part[name] is Part.CALIBRATION for name in own) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+        for part, size in zip(parts, sizes, strict=True):
+            chosen_by = sum(part[name] is Part.VALIDATION for name in own)
+            assert abs(chosen_by - validation * (len(own) - size)) <= 3
+
+
+def test_a_fold_that_is_none_is_refused() -> None:
+    for folds, fold in ((5, 0), (5, 6), (1, 1), (0, 1), (-2, 1)):
+        with pytest.raises(WrongUse, match="no fold"):
+            Parts(folds=folds, fold=fold)
 
 
 @given(drawn=children)

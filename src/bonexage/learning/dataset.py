@@ -88,24 +88,39 @@ def split_children(children: Sequence[LabelledFilm], parts: Parts) -> dict[str, 
 
     Within a stratum children are ordered by a hash of the seed and their id, and the parts are dealt
     out along that order, carrying what is left over from stratum to stratum.
+
+    Folds are dealt out one child each in turn: their numbers of children differ by one at most, in each
+    stratum and in all. The children of the fold asked for are for calibration, so that what is said of them
+    is said by a network that neither learned from them nor was chosen by them; of the others, a share is
+    for validation.
     """
     strata: dict[tuple[str, int], list[str]] = {}
     for child in children:
         band = int(child.bone_age_months // AGE_BAND_MONTHS)
         strata.setdefault((child.sex.value, band), []).append(child.id)
+    order = [
+        name
+        for key in sorted(strata)
+        for name in sorted(strata[key], key=lambda name: _draw(parts.seed, name))
+    ]
+    if parts.folds:
+        own = dict.fromkeys(order[parts.fold - 1 :: parts.folds], Part.CALIBRATION)
+        return own | _deal([name for name in order if name not in own], parts.validation, 0.0)
+    return _deal(order, parts.validation, parts.calibration)
+
+
+def _deal(order: Sequence[str], validation: float, calibration: float) -> dict[str, Part]:
+    """Children to parts: a golden-ratio walk deals every run of children out in the parts' shares."""
     part_of: dict[str, Part] = {}
     position = 0.5
-    for key in sorted(strata):
-        ids = sorted(strata[key], key=lambda name: _draw(parts.seed, name))
-        # A golden-ratio walk deals every run of children out in the parts' shares.
-        for name in ids:
-            position = (position + 0.6180339887498949) % 1.0
-            if position < parts.validation:
-                part_of[name] = Part.VALIDATION
-            elif position < parts.validation + parts.calibration:
-                part_of[name] = Part.CALIBRATION
-            else:
-                part_of[name] = Part.TRAINING
+    for name in order:
+        position = (position + 0.6180339887498949) % 1.0
+        if position < validation:
+            part_of[name] = Part.VALIDATION
+        elif position < validation + calibration:
+            part_of[name] = Part.CALIBRATION
+        else:
+            part_of[name] = Part.TRAINING
     return part_of
 
 

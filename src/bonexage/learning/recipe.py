@@ -42,11 +42,28 @@ class InputRecipe:
 
 @dataclass(frozen=True)
 class Parts:
-    """Shares of the training children kept for validation and calibration, and the seed that draws them."""
+    """How the training children are divided: into shares, or a fold of several and the rest.
+
+    Attributes:
+        validation: share kept for validation; with folds, of the children outside the fold.
+        calibration: share kept for calibration; with folds, the fold takes its place.
+        seed: draws the children.
+        folds: in how many folds the children are divided; 0: in none. `--folds` sets it.
+        fold: the fold that is kept out of learning and choosing alike, counted from 1.
+    """
 
     validation: float = 0.1
     calibration: float = 0.1
     seed: int = 2017
+    folds: int = 0
+    fold: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.folds, self.fold) != (0, 0) and not (self.folds >= 2 and 1 <= self.fold <= self.folds):
+            raise WrongUse(
+                f"there is no fold {self.fold} of {self.folds}",
+                remedy="Leave both out of the recipe, and train all folds with --folds 5",
+            )
 
 
 @dataclass(frozen=True)
