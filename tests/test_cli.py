@@ -367,6 +367,10 @@ def test_evaluate_measures_a_model_on_a_data_folder(run: Run, tmp_path: Path) ->
     assert DISCLAIMER in done.stderr
     assert (tmp_path / "figures/evaluation.html").is_file()
     assert run("evaluate", "model.zip", "--data", "nowhere", "--out", "figures").exit_code == 3
+    labels = ["--labels", "data/boneage-test-dataset.csv"]
+    same = run("evaluate", "model.zip", "--data", str(films), *labels, "--out", "same", "--threads", "1")
+    assert same.stdout.split(".")[0] == done.stdout.split(".")[0]
+    assert run("evaluate", "model.zip", "--data", "a", "--data", "b", *labels, "--out", "o").exit_code == 2
 
 
 @pytest.mark.parametrize(

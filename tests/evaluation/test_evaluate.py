@@ -321,3 +321,16 @@ def test_folders_in_the_rsna_layout_are_evaluated_together(tmp_path, hand):
     with pytest.raises(UnusableData, match="9says1"):
         evaluate_folders(StandIn(), folders, tmp_path / "out", split="test")
     assert "first + second" in str(done)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_labelled_films_in_no_layout_are_evaluated_too(tmp_path, hand):
+    films = tmp_path / "elsewhere"
+    films.mkdir()
+    for identifier in (1, 2):
+        (films / f"{identifier}says120.png").write_bytes(hand)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,boneage,male\n1says120,110,True\n2says120,120,False\n")
+    done = evaluate_folders(StandIn(), [films], tmp_path / "out", split="test", labels=labels)
+    assert (done.data, done.split, done.overall.films) == ("elsewhere", "labels.csv", 2)
+    assert done.overall.mae_months.value == pytest.approx(5)

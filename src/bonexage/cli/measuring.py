@@ -10,6 +10,7 @@ import typer
 
 from bonexage.cli.front import Coverage, Data, SkipUnreadable, Threads, app, as_share, conclude
 from bonexage.cli.outcomes import Tally, counting
+from bonexage.errors import WrongUse
 
 
 class Split(StrEnum):
@@ -26,6 +27,12 @@ def evaluate(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the figures and the page.")],
     split: Annotated[Split, typer.Option(help="The split to read.")] = Split.TEST,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels (id, boneage, male) of the films in --data, where that is not in the RSNA layout."
+        ),
+    ] = None,
     coverage: Coverage = 90,
     threads: Threads = None,
     skip_unreadable: SkipUnreadable = False,
@@ -37,6 +44,8 @@ def evaluate(
     from bonexage.reports.numbers import two_decimals, with_interval
 
     share = as_share(coverage)
+    if labels and len(data) > 1:
+        raise WrongUse("--labels names films of one folder", remedy="Give --data once with it")
     assessor = Assessor(load_bundle(model), threads=threads)
     with counting() as advance:
         found = evaluate_folders(
@@ -44,6 +53,7 @@ def evaluate(
             data,
             out,
             split="test" if split is Split.TEST else "training",
+            labels=labels,
             coverage=share,
             skip_unreadable=skip_unreadable,
             progress=advance,

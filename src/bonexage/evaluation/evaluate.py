@@ -18,7 +18,7 @@ from bonexage.evaluation import page, pictures
 from bonexage.evaluation.metrics import agreement
 from bonexage.evaluation.result import Evaluation, Group, Measured
 from bonexage.model.assessor import DEFAULT_COVERAGE, Assessor, assess_many
-from bonexage.reading.folder import LabelledFilm, Split, read_split
+from bonexage.reading.folder import LabelledFilm, Split, read_films, read_split
 from bonexage.reports.table import FIELDS, record
 from bonexage.reports.writing import write_whole
 from bonexage.subject import Sex, Subject
@@ -34,11 +34,22 @@ def evaluate_folders(
     out: Path,
     *,
     split: Split,
+    labels: Path | None = None,
     coverage: float = DEFAULT_COVERAGE,
     skip_unreadable: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """As `evaluate`, on one split of one or more data folders in the RSNA layout.
+    """As `evaluate`, on a split of data folders in the RSNA layout, or on any labelled films.
+
+    Args:
+        assessor: the model.
+        folders: data folders; with `labels`, one folder of films called after their ids.
+        out: the folder to write.
+        split: 'training' or 'test'; nothing with `labels`.
+        labels: the films' labels, where they are not in the RSNA layout.
+        coverage: share of children the intervals are to hold.
+        skip_unreadable: go on without the films that are missing.
+        progress: called with films done and films in all, after each.
 
     Raises:
         UnusableData: a folder has no such split, films are missing and `skip_unreadable` is not given, or
@@ -48,14 +59,18 @@ def evaluate_folders(
     films: list[LabelledFilm] = []
     missing: list[str] = []
     for folder in folders:
-        found, skipped = read_split(folder, split, skip_unreadable=skip_unreadable)
+        found, skipped = (
+            read_films(folder, labels, skip_unreadable=skip_unreadable)
+            if labels
+            else read_split(folder, split, skip_unreadable=skip_unreadable)
+        )
         films += found
         missing += skipped
     return evaluate(
         assessor,
         films,
         out,
-        split=split,
+        split=labels.name if labels else split,
         data=" + ".join(folder.resolve().name for folder in folders),
         coverage=coverage,
         missing=missing,
