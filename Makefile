@@ -78,9 +78,12 @@ lock: ## Resolve the two locks again; UPGRADE=--upgrade takes the newest release
 
 carried: environment ## Train the carried model on the folders of BONEXAGE_DATA (INIT=weights), and put it in its place
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
+	test -f runs/locator.onnx || $(VENV)/bin/bonexage train-locator --data "$(BONEXAGE_DATA)/rsna-640px" \
+	  --others "$(BONEXAGE_DATA)/not-a-hand" --out runs/locator.onnx
 	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-100px" \
-	  --data "$(BONEXAGE_DATA)/rsna-640px" --out runs/carried $(if $(INIT),--init "$(INIT)")
-	$(VENV)/bin/bonexage export runs/carried --mirror --out src/bonexage/model/carried
+	  --data "$(BONEXAGE_DATA)/rsna-640px" --locator runs/locator.onnx --out runs/carried \
+	  $(if $(INIT),--init "$(INIT)") $(if $(wildcard runs/carried/last.pt),--resume)
+	$(VENV)/bin/bonexage export runs/carried --out src/bonexage/model/carried
 	$(VENV)/bin/python docs/draw_pictures.py runs/carried/metrics.csv
 
 evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DATA; write evaluation/ and the README's table
@@ -89,6 +92,10 @@ evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DA
 	  $(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$$folder" --split test \
 	    --out "evaluation/$$(basename "$$folder")" || exit; \
 	done
+	$(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$(BONEXAGE_DATA)/other-scanner/films" \
+	  --labels "$(BONEXAGE_DATA)/other-scanner/films.csv" --out evaluation/other-scanner
+	$(VENV)/bin/python benchmarks/resolution.py
+	-$(VENV)/bin/python benchmarks/robustness.py
 	$(VENV)/bin/python docs/draw_pictures.py
 	$(VENV)/bin/python docs/write_readme.py
 
