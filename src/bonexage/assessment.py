@@ -37,10 +37,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class StandardDeviationScore:
-    """(bone age - chronological age) / SD of the norm, and the norm's name."""
+    """(bone age - chronological age) / SD of the norm, and the norm's name.
+
+    Attributes:
+        value: the score.
+        norm: where the SD comes from.
+        low: score of the lower end of the bone age's interval, of that coverage; None without an interval.
+        high: of the upper end.
+    """
 
     value: float
     norm: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,12 @@ def months_in_words(months: float) -> str:
     """'10 years 6 months (126.5 months)', rounded to whole months first so that they never reach 12."""
     years, rest = divmod(round(months), 12)
     return f"{years} years {rest} months ({months:.1f} months)"
+
+
+def years_and_months(months: float) -> str:
+    """'1 year 5 months', rounded to whole months first so that they never reach 12."""
+    years, rest = divmod(round(months), 12)
+    return f"{years} year{'' if years == 1 else 's'} {rest} month{'' if rest == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bonexage.assessment import StandardDeviationScore
-from bonexage.clinic.growth import NORM, age_range_months, describe, score, standard_deviation_months
+from bonexage.assessment import Interval, StandardDeviationScore
+from bonexage.clinic.growth import (
+    NORM,
+    age_range_months,
+    also_possible,
+    describe,
+    score,
+    standard_deviation_months,
+)
 from bonexage.subject import Sex, Subject
 
 RANGES = {Sex.MALE: (12.0, 204.0), Sex.FEMALE: (12.0, 180.0)}
@@ -43,6 +50,40 @@ def test_there_is_a_score_inside_the_table_and_none_outside(sex: Sex, age: float
         assert 2.1 <= spread <= 15.4
         assert given_score.value * spread == pytest.approx(bone_age - age)
         assert given_score.norm == NORM
+
+
+@given(
+    sex=st.sampled_from([Sex.MALE, Sex.FEMALE]),
+    age=st.floats(12, 180),
+    ends=st.lists(st.floats(0, 240), min_size=3, max_size=3).map(sorted),
+    coverage=st.floats(0.5, 0.99),
+)
+def test_the_interval_is_carried_through_to_the_score(
+    sex: Sex, age: float, ends: list[float], coverage: float
+) -> None:
+    low, bone_age, high = ends
+    carried = score(bone_age, Subject(sex, age), Interval(low, high, coverage))
+    assert carried is not None
+    assert carried.low is not None
+    assert carried.high is not None
+    assert carried.low <= carried.value <= carried.high
+    for end, months in ((carried.low, low), (carried.high, high)):
+        alone = score(months, Subject(sex, age))
+        assert alone is not None
+        assert end == pytest.approx(alone.value)
+
+
+@given(value=st.floats(-6, 6), reach=st.tuples(st.floats(0, 4), st.floats(0, 4)), share=st.floats(0, 1))
+def test_what_else_is_possible_is_what_a_score_inside_the_interval_could_be_called(
+    value: float, reach: tuple[float, float], share: float
+) -> None:
+    low, high = value - reach[0], value + reach[1]
+    given_score = StandardDeviationScore(value, NORM, low, high)
+    words = {describe(given_score), *also_possible(given_score)}
+    assert describe(StandardDeviationScore(low + share * (high - low), NORM)) in words
+    ends = {describe(StandardDeviationScore(end, NORM)) for end in (low, high)}
+    assert words - ends <= {"within 2 SD", describe(given_score)}
+    assert also_possible(StandardDeviationScore(value, NORM)) == ()
 
 
 def test_without_a_chronological_age_there_is_no_score() -> None:

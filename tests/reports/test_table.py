@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,12 @@ def _written(tmp_path: Path, suffix: str, rows: Iterable[Record]) -> Path:
 
 def _rows() -> list[Record]:
     return [record(outcome) for outcome in OUTCOMES]
+
+
+def test_json_gives_the_interval_of_the_score_where_there_is_one() -> None:
+    row = record(replace(ASSESSED, sds=StandardDeviationScore(0.65, "norm", -0.004, 1.296)))
+    assert (row["sds"], row["sds_low"], row["sds_high"]) == (0.65, 0.0, 1.3)
+    assert tuple(row)[: len(FIELDS)] == FIELDS
 
 
 def test_csv_reads_back(tmp_path: Path) -> None:

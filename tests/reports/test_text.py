@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from bonexage.assessment import (
     Reading,
     StandardDeviationScore,
 )
+from bonexage.clinic.sentence import plain_sentence
 from bonexage.errors import UnreadableFile
 from bonexage.reports.text import footer, line, model_facts, paragraph, table
 from bonexage.subject import Sex, Subject
@@ -61,6 +63,15 @@ def test_a_single_film_gets_each_caution_as_its_sentence() -> None:
     assert "Assessed as   girl" in said
     assert "8 years 4 months (100.0 months)" in said
     assert paragraph(BAD) == line(BAD)
+
+
+def test_a_single_film_gets_its_plain_sentence_and_the_interval_of_its_score() -> None:
+    said = " ".join(paragraph(GIRL).split())
+    assert plain_sentence(GIRL) in said
+    with_ends = replace(GIRL, sds=StandardDeviationScore(2.84, "Some Norm", 1.07, 4.29))
+    assert "+2.8, advanced (Some Norm); 90% interval +1.1 to +4.3" in " ".join(paragraph(with_ends).split())
+    beyond = replace(GIRL, subject=Subject(Sex.FEMALE, 200.0), sds=None)
+    assert "SDS no reference" in " ".join(paragraph(beyond).split())
 
 
 def test_unknown_sex_shows_both_readings() -> None:

@@ -10,11 +10,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-from bonexage.assessment import StandardDeviationScore
+from bonexage.assessment import Interval, StandardDeviationScore
 from bonexage.subject import Sex, Subject
 
 NORM: Final = "Greulich and Pyle 1959, tables V and VI"
+AUTHORS: Final = "Greulich and Pyle"
 MARKED: Final = 2.0
+ADVANCED: Final = "advanced"
+DELAYED: Final = "delayed"
+WITHIN: Final = "within 2 SD"
 
 # chronological age in months: standard deviation of the skeletal age in months
 _SD_MONTHS: Final[dict[Sex, dict[float, float]]] = {
@@ -30,17 +34,25 @@ _SD_MONTHS: Final[dict[Sex, dict[float, float]]] = {
 }  # fmt: skip
 
 
-def score(bone_age_months: float, subject: Subject) -> StandardDeviationScore | None:
+def score(
+    bone_age_months: float, subject: Subject, interval: Interval | None = None
+) -> StandardDeviationScore | None:
     """(bone age - chronological age) / SD, the SD interpolated in the table by chronological age.
 
-    None without a sex or a chronological age, and outside the table: boys 12 to 204 months, girls 12 to 180.
+    The ends of the bone age's interval are scored in the same way. None without a sex or a chronological age,
+    and outside the table: boys 12 to 204 months, girls 12 to 180.
     """
-    if subject.age_months is None:
+    age = subject.age_months
+    if age is None:
         return None
-    spread = standard_deviation_months(subject.age_months, subject.sex)
+    spread = standard_deviation_months(age, subject.sex)
     if spread is None:
         return None
-    return StandardDeviationScore((bone_age_months - subject.age_months) / spread, NORM)
+    value = (bone_age_months - age) / spread
+    if interval is None:
+        return StandardDeviationScore(value, NORM)
+    low, high = ((end - age) / spread for end in (interval.low_months, interval.high_months))
+    return StandardDeviationScore(value, NORM, low, high)
 
 
 def standard_deviation_months(age_months: float, sex: Sex) -> float | None:
@@ -60,5 +72,15 @@ def age_range_months(sex: Sex) -> tuple[float, float] | None:
 def describe(score: StandardDeviationScore) -> str:
     """'advanced' or 'delayed' beyond two standard deviations, 'within 2 SD' otherwise."""
     if abs(score.value) <= MARKED:
-        return "within 2 SD"
-    return "advanced" if score.value > 0 else "delayed"
+        return WITHIN
+    return ADVANCED if score.value > 0 else DELAYED
+
+
+def also_possible(score: StandardDeviationScore) -> tuple[str, ...]:
+    """What else `describe` would say of scores inside the interval, often nothing."""
+    if score.low is None or score.high is None:
+        return ()
+    inside = [DELAYED] * (score.low < -MARKED)
+    inside += [WITHIN] * (score.low <= MARKED and score.high >= -MARKED)
+    inside += [ADVANCED] * (score.high > MARKED)
+    return tuple(word for word in inside if word != describe(score))

@@ -186,14 +186,15 @@ class Assessor:
         cautions.extend(_size_cautions(self._preprocessing, self._bundle.description.preprocessing))
         cautions.extend(_edge_cautions(months, self._bundle.description.data.get("ages_months")))
         cautions.extend(_norm_cautions(subject))
+        interval = _union([reading.interval for reading in readings])
         return Assessment(
             file=film.file,
             subject=subject,
             bone_age_months=months,
-            interval=_union([reading.interval for reading in readings]),
+            interval=interval,
             model=self.model,
             cautions=tuple(cautions),
-            sds=score(months, subject),
+            sds=score(months, subject, interval),
             readings=readings,
         )
 

@@ -15,7 +15,14 @@ from typing import Final
 from PIL import Image
 
 from bonexage import __version__
-from bonexage.assessment import DISCLAIMER, MAX_BONE_AGE_MONTHS, Assessment, Failure, Interval
+from bonexage.assessment import (
+    DISCLAIMER,
+    MAX_BONE_AGE_MONTHS,
+    Assessment,
+    Failure,
+    Interval,
+    years_and_months,
+)
 from bonexage.reports.figures import readings_against_ages
 from bonexage.reports.item import Grey, ReportItem, thumbnail
 from bonexage.reports.writing import write_whole
@@ -304,7 +311,7 @@ def _card_html(item: ReportItem, known: str, side: int) -> str:
     return (
         f'<article class="film"><div class="hand">{image}</div>'
         f'<div class="said"><h3>{escape(item.title)}</h3>'
-        f'<p class="age">{_years_and_months(said.bone_age_months)} '
+        f'<p class="age">{years_and_months(said.bone_age_months)} '
         f"<span>({said.bone_age_months:.1f} months)</span></p>"
         f"{_scale_svg(said, item.known_age_months)}<dl>"
         + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
@@ -415,12 +422,6 @@ def _interval_words(interval: Interval) -> str:
 
 def _interval_months(interval: Interval | None) -> str:
     return f"{interval.low_months:.1f} to {interval.high_months:.1f}" if interval else "none"
-
-
-def _years_and_months(months: float) -> str:
-    """'1 year 5 months', rounded to whole months first."""
-    years, rest = divmod(round(months), 12)
-    return f"{years} year{'' if years == 1 else 's'} {rest} month{'' if rest == 1 else 's'}"
 
 
 def _one_decimal(months: float | None) -> str:

@@ -40,8 +40,9 @@ Record: TypeAlias = dict[str, Any]
 def record(outcome: Assessment | Failure) -> Record:
     """One outcome as a row: the names in `FIELDS`, None where there is nothing to say.
 
-    Months have one decimal, the SDS two. Where both sexes were assessed, `readings` comes after the fields
-    and holds both; CSV and Parquet leave it out.
+    Months have one decimal, the SDS two. After the fields come `sds_low` and `sds_high` where the SDS has
+    an interval, and `readings` with both readings where both sexes were assessed; CSV and Parquet leave them
+    out.
     """
     row: Record = dict.fromkeys(FIELDS)
     row["file"] = outcome.file
@@ -55,8 +56,10 @@ def record(outcome: Assessment | Failure) -> Record:
     row["status"] = "assessed"
     row |= _said(outcome.bone_age_months, outcome.interval)
     row["coverage"] = outcome.interval.coverage if outcome.interval else None
-    row["sds"] = round(outcome.sds.value, 2) + 0.0 if outcome.sds else None  # + 0.0: no minus zero
+    row["sds"] = _score(outcome.sds.value if outcome.sds else None)
     row["cautions"] = ";".join(caution.code for caution in outcome.cautions)
+    if outcome.sds and outcome.sds.low is not None:
+        row |= {"sds_low": _score(outcome.sds.low), "sds_high": _score(outcome.sds.high)}
     if len(outcome.readings) > 1:
         row["readings"] = [
             {"sex": str(reading.sex), **_said(reading.bone_age_months, reading.interval)}
@@ -173,3 +176,7 @@ def _said(months: float, interval: Interval | None) -> Record:
 
 def _months(months: float | None) -> float | None:
     return None if months is None else round(months, 1)
+
+
+def _score(sds: float | None) -> float | None:
+    return None if sds is None else round(sds, 2) + 0.0  # + 0.0: no minus zero

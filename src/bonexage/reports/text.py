@@ -11,10 +11,10 @@ from bonexage.assessment import (
     Assessment,
     Failure,
     Interval,
-    StandardDeviationScore,
     months_in_words,
 )
 from bonexage.clinic.growth import describe
+from bonexage.clinic.sentence import plain_sentence
 from bonexage.model.bundle import Bundle
 from bonexage.reports.numbers import with_interval
 from bonexage.subject import Sex
@@ -52,8 +52,8 @@ def paragraph(outcome: Assessment | Failure) -> str:
         )
     if subject.age_months is not None:
         rows.append(("Age", months_in_words(subject.age_months)))
-    if outcome.sds:
-        rows.append(("SDS", f"{_score(outcome.sds)} ({outcome.sds.norm})"))
+        rows.append(("SDS", _score(outcome) if outcome.sds else "no reference"))
+    rows.append(("In words", plain_sentence(outcome)))
     rows.extend(("Caution", caution.sentence) for caution in outcome.cautions)
     return "\n".join([outcome.file, *(_hanging(name, value) for name, value in rows)])
 
@@ -170,5 +170,11 @@ def _interval_name(interval: Interval) -> str:
     return f"{interval.coverage * 100:.3g}% interval"
 
 
-def _score(sds: StandardDeviationScore) -> str:
-    return f"{sds.value:+.1f}, {describe(sds)}"
+def _score(said: Assessment) -> str:
+    """'+2.8, advanced (norm); 90% interval +1.2 to +4.4'."""
+    if said.sds is None:
+        return ""
+    words = f"{said.sds.value:+.1f}, {describe(said.sds)} ({said.sds.norm})"
+    if said.interval is None or said.sds.low is None or said.sds.high is None:
+        return words
+    return f"{words}; {_interval_name(said.interval)} {said.sds.low:+.1f} to {said.sds.high:+.1f}"

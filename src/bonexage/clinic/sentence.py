@@ -1,0 +1,76 @@
+"""What is found, as a paediatrician would write it down: plain sentences that never say what it means."""
+
+from __future__ import annotations
+
+from bonexage.assessment import Assessment, Interval, Reading, StandardDeviationScore, years_and_months
+from bonexage.clinic.growth import ADVANCED, AUTHORS, DELAYED, WITHIN, also_possible, describe
+from bonexage.subject import Sex, Subject
+
+_OWN = {Sex.FEMALE: "her", Sex.MALE: "his"}
+_VERDICTS = {
+    ADVANCED: f"advanced, more than 2 SD above the mean of {AUTHORS}",
+    DELAYED: f"delayed, more than 2 SD below the mean of {AUTHORS}",
+    WITHIN: f"within 2 SD of the mean of {AUTHORS}",
+}
+_ALSO = {ADVANCED: "an advanced bone age", DELAYED: "a delayed one", WITHIN: "one within 2 SD"}
+
+
+def plain_sentence(said: Assessment) -> str:
+    """The bone age, how it stands to the chronological age, and how sure that is, in one or two sentences.
+
+    It describes and compares; it names no cause and makes no diagnosis. Ages are in years and months, the
+    difference in months and the score both with one decimal.
+    """
+    subject = said.subject
+    stated = f"The bone age is {years_and_months(said.bone_age_months)}{_interval(said.interval)}"
+    if subject.sex is Sex.UNKNOWN:
+        return f"{stated}{_both(said.readings)}; without the sex it cannot be compared with a reference."
+    if subject.age_months is None:
+        return (
+            f"{stated} in a {subject.sex.word}; without {_OWN[subject.sex]} chronological age it cannot be "
+            "compared with a reference."
+        )
+    stated += (
+        f" in a {subject.sex.word} aged {years_and_months(subject.age_months)}, "
+        f"{_difference(said.bone_age_months - subject.age_months, subject)}"
+    )
+    if said.sds is None:
+        return f"{stated}; {AUTHORS} give no reference for a {subject.sex.word} of this age."
+    return f"{stated}; the SDS is {_score(said.sds)}, {_VERDICTS[describe(said.sds)]}.{_also(said.sds)}"
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    low, high = years_and_months(interval.low_months), years_and_months(interval.high_months)
+    return f" ({interval.coverage * 100:.3g}% interval {low} to {high})"
+
+
+def _difference(months: float, subject: Subject) -> str:
+    own = f"{_OWN[subject.sex]} chronological age"
+    if round(months, 1) == 0:
+        return f"level with {own}"
+    return f"{abs(months):.1f} months {'ahead of' if months > 0 else 'behind'} {own}"
+
+
+def _score(sds: StandardDeviationScore) -> str:
+    if sds.low is None or sds.high is None:
+        return _signed(sds.value)
+    return f"{_signed(sds.value)} ({_signed(sds.low)} to {_signed(sds.high)})"
+
+
+def _also(sds: StandardDeviationScore) -> str:
+    others = [_ALSO[word] for word in also_possible(sds)]
+    return f" The interval leaves room for {' or '.join(others)}." if others else ""
+
+
+def _both(readings: tuple[Reading, ...]) -> str:
+    if len(readings) < 2:
+        return ""
+    ages = [f"{years_and_months(each.bone_age_months)} as a {Sex(each.sex).word}'s" for each in readings]
+    return f", midway between {' and '.join(ages)}"
+
+
+def _signed(value: float) -> str:
+    rounded = round(value, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
