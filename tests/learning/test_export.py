@@ -99,9 +99,9 @@ def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
         export_run(tmp_path, tmp_path / "bundle")
 
 
-def network_with_life() -> BoneAgeNetwork:
+def network_with_life(seed: int = 3) -> BoneAgeNetwork:
     """A small network whose BatchNorms have seen something, in use."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     network = empty_network(NetworkRecipe(backbone="test_convnext"))
     for _ in range(5):
         network(torch.randn(8, 1, 64, 64), torch.rand(8, 1).round())
@@ -155,6 +155,25 @@ def test_a_mirrored_graph_answers_alike_for_a_film_and_its_mirror_image() -> Non
     for one in (film, film.flip(-1)):
         given = float(runtime.run(one.numpy(), male.numpy()).months[0])
         assert given == pytest.approx(sum(either) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_several_networks_as_one_give_the_mean_of_their_months_and_maps(mirror: bool) -> None:
+    networks = [network_with_life(seed) for seed in (3, 4, 5)]
+    how = Preprocessing(height=64, width=64)
+    films, male = torch.randn(2, 1, 96, 64).numpy(), np.array([[0.0], [1.0]], dtype=np.float32)
+    apart = [Runtime(to_onnx(network, how, mirror=mirror)).run(films, male) for network in networks]
+    onnx = to_onnx(networks, how, mirror=mirror)
+    together = Runtime(onnx).run(films, male)
+    assert np.ptp([one.months[0] for one in apart]) > 1
+    assert np.allclose(together.months, np.mean([one.months for one in apart], axis=0), atol=1e-3)
+    maps = [one.activation_map for one in apart if one.activation_map is not None]
+    assert together.activation_map is not None
+    assert np.allclose(together.activation_map, np.mean(maps, axis=0), atol=1e-4)
+    embeddings = [one.embedding for one in apart if one.embedding is not None]
+    assert together.embedding is not None
+    assert np.allclose(together.embedding, np.concatenate(embeddings, axis=1), atol=1e-4)
+    assert largest_difference_months(networks, onnx, films, male, mirror=mirror) < 0.01
 
 
 class PublishedGeM(nn.Module):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from bonexage.model.preprocess import Preprocessing
 from bonexage.model.runtime import Runtime
 
 LARGEST_DIFFERENCE_MONTHS = 0.05
+
+Networks: TypeAlias = BoneAgeNetwork | Sequence[BoneAgeNetwork]
 
 
 class Explained(nn.Module):
@@ -64,6 +67,30 @@ class Explained(nn.Module):
         return slope * _norm_slope(norm)
 
 
+class Ensemble(nn.Module):
+    """Several networks for use as one, each shown the same film."""
+
+    def __init__(self, members: Sequence[Explained]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.eval()
+
+    def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean of the members' months and of their activation maps, and their embeddings side by side.
+
+        A map being the shares of its network's months, the mean of the maps is that of their mean.
+        """
+        months, embeddings, maps = zip(*(each(radiograph, male) for each in self.members), strict=True)
+        return torch.stack(months).mean(dim=0), torch.cat(embeddings, dim=1), torch.stack(maps).mean(dim=0)
+
+
+def in_use(networks: Networks, *, mirror: bool = False) -> Explained | Ensemble:
+    """What a graph is made of: a network for use, or several as one."""
+    given = [networks] if isinstance(networks, BoneAgeNetwork) else networks
+    members = [Explained(network.cpu().float(), mirror=mirror) for network in given]
+    return members[0] if len(members) == 1 else Ensemble(members)
+
+
 def _mish_slope(x: Tensor) -> Tensor:
     """The derivative of Mish, x * tanh(softplus(x)) (Misra, BMVC 2020)."""
     bent = torch.tanh(nn.functional.softplus(x))
@@ -75,13 +102,13 @@ def _norm_slope(norm: nn.BatchNorm1d) -> Tensor:
     return norm.weight * torch.rsqrt(cast("Tensor", norm.running_var) + norm.eps)
 
 
-def to_onnx(network: BoneAgeNetwork, how: Preprocessing, *, mirror: bool = False) -> bytes:
-    """The network as ONNX bytes: any batch, and any height and width that are multiples of 32.
+def to_onnx(networks: Networks, how: Preprocessing, *, mirror: bool = False) -> bytes:
+    """A network, or several as one, as ONNX: any batch, and any height and width that are multiples of 32.
 
     Inputs `radiograph` `[batch, 1 or 3, height, width]` (normalised) and `male` `[batch, 1]`; outputs
-    `months`, `embedding` and `activation_map`, as `Explained` gives them.
+    `months`, `embedding` and `activation_map`, as `in_use` gives them.
     """
-    module = Explained(network.cpu().float(), mirror=mirror)
+    module = in_use(networks, mirror=mirror)
     example = (torch.zeros(2, len(how.mean), 64, 64), torch.tensor([[0.0], [1.0]]))
     dims = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
@@ -108,20 +135,20 @@ def to_onnx(network: BoneAgeNetwork, how: Preprocessing, *, mirror: bool = False
 
 
 def largest_difference_months(
-    network: BoneAgeNetwork,
+    networks: Networks,
     onnx: bytes,
     films: NDArray[np.float32],
     male: NDArray[np.float32],
     *,
     mirror: bool = False,
 ) -> float:
-    """The largest difference between network and graph over films `[n, 1 or 3, H, W]`, one by one, in months.
+    """The largest difference of the graph from its networks over films `[n, 1 or 3, H, W]`, one by one, months.
 
     Raises:
         BundleError: it is above 0.05 months.
     """
     runtime = Runtime(onnx)
-    module = Explained(network, mirror=mirror)
+    module = in_use(networks, mirror=mirror)
     largest = 0.0
     for film, sex in zip(films, male, strict=True):
         with torch.no_grad():
