@@ -142,7 +142,7 @@ def largest_difference_months(
     *,
     mirror: bool = False,
 ) -> float:
-    """The largest difference of the graph from its networks over films `[n, 1 or 3, H, W]`, one by one, months.
+    """The largest difference of the graph from its networks in months, over films `[n, 1 or 3, H, W]`.
 
     Raises:
         BundleError: it is above 0.05 months.
