@@ -145,3 +145,12 @@ def test_a_hand_is_placed_alike_however_bright_the_film_is() -> None:
 def test_the_geometry_hand_needs_to_know_where_the_hand_is() -> None:
     with pytest.raises(ValueError, match="where the hand is"):
         place(drawn_hand(100, 80), Preprocessing("hand", 64, 64))
+
+
+def test_what_lies_outside_the_film_has_no_say_in_the_tones_of_the_hand() -> None:
+    grey = (0.3 + 0.2 * drawn_hand(200, 160)).astype(np.float32)  # a hand on a grey ground
+    how = Preprocessing("hand", 96, 80)
+    frame = HandFrame(np.eye(2) * 260.0, np.array([80.0, 100.0]))
+    hand = place(grey, how, frame)[30:66, 28:52].astype(int)
+    alone = place(grey, how, HandFrame(np.eye(2) * 150.0, np.array([80.0, 100.0]))).astype(int)
+    assert hand.max() - hand.min() > 0.6 * (alone.max() - alone.min())

@@ -68,10 +68,12 @@ def whole_film(shape: tuple[int, ...]) -> HandFrame:
     return HandFrame(np.eye(2) * float(max(height, width)), np.array([width / 2, height / 2]))
 
 
-def cut(pixels: NDArray[np.float32], frame: HandFrame, rows: int, columns: int) -> NDArray[np.float32]:
+def cut(
+    pixels: NDArray[np.float32], frame: HandFrame, rows: int, columns: int, *, outside: float = 0.0
+) -> NDArray[np.float32]:
     """A film `[height, width]` as it looks in a frame that is `rows` high: float32 `[rows, columns]`.
 
-    What lies outside the film is 0. Bilinear; where the film has more pixels, it is shrunk first.
+    What lies outside the film is `outside`. Bilinear; where the film has more pixels, it is shrunk first.
     """
     matrix, middle = frame.matrix / rows, frame.middle
     film = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
@@ -83,5 +85,7 @@ def cut(pixels: NDArray[np.float32], frame: HandFrame, rows: int, columns: int) 
         matrix, middle = scale[:, np.newaxis] * matrix, scale * middle
     corner = middle - matrix @ np.array([columns / 2, rows / 2])
     data = (*matrix[0], corner[0], *matrix[1], corner[1])
-    seen = film.transform((columns, rows), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
+    seen = film.transform(
+        (columns, rows), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR, fillcolor=outside
+    )
     return np.asarray(seen, dtype=np.float32)

@@ -13,7 +13,7 @@ from PIL import Image
 from bonexage.model.frame import HandFrame, cut
 
 # Raised whenever the same film would be placed as other pixels, so that what was kept of it is made anew.
-PLACING: Final = 2
+PLACING: Final = 3
 
 Geometry = Literal["hand", "keep-aspect", "squash"]
 
@@ -21,6 +21,7 @@ HAND_PART: Final = 0.94
 """Part of the input's height that the frame of a hand takes."""
 
 _LEVELS: Final = ((2.0, 0.0), (97.0, 0.85))  # percentiles of a hand's surroundings, and the grey they get
+_OUTSIDE: Final = -1.0  # what is not of the film, and has no say in its levels
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def place(
         if frame is None:
             raise ValueError("the geometry 'hand' needs to know where the hand is")
         # The frame stands in the middle of a picture of the input's shape.
-        return _grey(_levelled(cut(pixels, frame.taking(HAND_PART), how.height, how.width)))
+        return _grey(_levelled(cut(pixels, frame.taking(HAND_PART), how.height, how.width, outside=_OUTSIDE)))
     spot = placement((pixels.shape[0], pixels.shape[1]), how)
     film = Image.fromarray(np.ascontiguousarray(pixels))
     scaled = film.resize((spot.width, spot.height), Image.Resampling.BILINEAR)
@@ -107,7 +108,8 @@ def place(
 
 def _levelled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """A film whose ground is black and whose brightest bone is bright, however it was exposed."""
-    low, high = (np.percentile(pixels, percent) for percent, _ in _LEVELS)
+    film = pixels[pixels > _OUTSIDE]
+    low, high = (np.percentile(film, percent) if film.size else 0.0 for percent, _ in _LEVELS)
     (_, dark), (_, bright) = _LEVELS
     slope = (bright - dark) / max(float(high - low), 1e-3)
     return np.asarray((pixels - low) * slope + dark, dtype=np.float32)
