@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bonexage.disk import opened_atomically, write_atomically
+from bonexage.disk import opened_atomically, remove_partial, write_atomically
 
 
 def test_a_stream_takes_its_place_only_at_the_end(tmp_path: Path) -> None:
@@ -54,3 +57,30 @@ def test_a_disk_that_fills_up_at_the_end_leaves_the_old_file(
         write_atomically(place, b"new")
     assert place.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bonexage.disk import opened_atomically
+
+with opened_atomically(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL here")
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "table.csv"
+    write_atomically(place, b"old")
+    (tmp_path / ".table.csv.swp").write_bytes(b"an editor's")
+    kept = set(tmp_path.iterdir())
+    killed = subprocess.run([sys.executable, "-c", KILLED, place], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(set(tmp_path.iterdir()) - kept) == 1
+    remove_partial(tmp_path)
+    assert set(tmp_path.iterdir()) == kept
+    assert place.read_bytes() == b"old"
+    remove_partial(tmp_path / "not there")

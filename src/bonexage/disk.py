@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
+
+_PARTIAL: Final = ".partial"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -24,10 +26,10 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, as `write_atomically` does for what does not fit into memory.
 
     It takes its place at `path` when the block ends. Where the block or the disk raises, it is gone, and what
-    was at `path` before is untouched. What a killed process leaves behind starts with a dot and the name.
+    was at `path` before is untouched. What a killed process leaves behind `remove_partial` finds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -39,6 +41,12 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder; no other may be writing there now."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
+        partial.unlink(missing_ok=True)
 
 
 def _umask() -> int:

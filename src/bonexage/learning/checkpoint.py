@@ -114,15 +114,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def newest_checkpoint(out: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """The last checkpoint of a run, or the previous one, with a sentence, where the last is damaged.
 
-    The one that is read is the last from then on, so that the next one kept does not push it out. What a
-    killed process left half written is removed.
+    The one that is read is the last from then on, so that the next one kept does not push it out.
 
     Raises:
         WrongUse: there is none, or both are damaged.
     """
-    for name in (LAST, PREVIOUS, BEST):
-        for partial in out.glob(f".{name}.*"):
-            partial.unlink()
     last, previous = out / LAST, out / PREVIOUS
     if last.exists():
         try:

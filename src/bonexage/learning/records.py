@@ -25,6 +25,7 @@ from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, write_fil
 from bonexage.learning.recipe import Recipe, Stage, recipe_to_table
 from bonexage.reports.curves import learning_curves
 
+TENSORBOARD = "tensorboard"
 METRICS = (
     "stage",
     "epoch",
@@ -62,7 +63,7 @@ def write_events(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
         from tensorboard.summary.writer.record_writer import RecordWriter
     except ModuleNotFoundError:
         return
-    folder = out / "tensorboard"
+    folder = out / TENSORBOARD
     for number, row in enumerate(rows, start=1):
         file = folder / f"events.out.tfevents.{number:06d}"
         if file.exists() and number < len(rows):

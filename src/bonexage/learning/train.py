@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bonexage.disk import write_atomically
+from bonexage.disk import remove_partial, write_atomically
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
 from bonexage.learning.cache import Cache, build_cache, map_films
 from bonexage.learning.checkpoint import (
@@ -47,6 +47,7 @@ from bonexage.learning.processes import Group, number_to_start, start, this_proc
 from bonexage.learning.recipe import Recipe, Stage
 from bonexage.learning.records import (
     METRICS,
+    TENSORBOARD,
     epoch_line,
     introduction,
     memory_megabytes,
@@ -168,7 +169,7 @@ def _train(
                 cache = _one_cache(job, films, learner.progress.stage, cache_folder, locator, skip_unreadable)
                 usable = [film for film in films if film.film.path in cache.row_of]
                 if group.leads:
-                    if resume:
+                    if resume and has_run(out):
                         check_films(film_rows(usable, cache.hashes), out)
                     write_records(recipe, usable, cache, [*skipped, *cache.unreadable], out)
                     if locator:
@@ -188,6 +189,8 @@ def _train(
 def _state_to_start_from(job: Job, resume: bool, init: Path | None) -> dict[str, Any]:
     if not resume:
         return first_state(job.recipe, init, job.screen.say)
+    for folder in (job.out, job.out / TENSORBOARD):
+        remove_partial(folder)
     if not has_run(job.out):
         job.screen.say("The run was stopped before anything was kept, and begins anew.")
         return first_state(job.recipe, init, job.screen.say)
