@@ -33,6 +33,7 @@ COMMANDS = (
     "predict",
     "demo",
     "info",
+    "follow",
     "evaluate",
     "compare",
     "runs",

@@ -9,7 +9,8 @@ import pytest
 
 from bonexage.assessment import Assessment, Interval, Reading
 from bonexage.clinic.growth import score
-from bonexage.clinic.sentence import plain_sentence
+from bonexage.clinic.sentence import plain_sentence, series_sentence
+from bonexage.clinic.series import Series, follow, given_visit
 from bonexage.subject import Sex, Subject
 
 FORBIDDEN = re.compile(
@@ -121,3 +122,49 @@ def test_it_reads_as_a_paediatrician_would_write_it() -> None:
         "The bone age is 4 years 0 months in a boy aged 17 years 0 months, 156.5 months behind his "
         "chronological age; Greulich and Pyle give no reference for a boy of this age."
     )
+
+
+SERIES_GRID = list(
+    itertools.product(
+        ((60.0,), (60.0, 60.0), (36.0, 60.0), (47.96, 60.3, 100.0, 203.0), (100.0, 190.0, 300.0)),
+        (-20.0, 0.0, 12.0, 30.0),
+        Sex,
+        (None, 3.0, 25.0),
+    )
+)
+
+
+def _followed(ages: tuple[float, ...], a_year: float, sex: Sex, width: float | None) -> Series:
+    visits = []
+    for age in ages:
+        bone_age = min(240.0, max(0.0, 90.0 + a_year * (age - 60.0) / 12))
+        interval = width and Interval(max(0.0, bone_age - width), min(240.0, bone_age + width), 0.8)
+        visits.append(given_visit(age, bone_age, sex, interval or None))
+    return follow(visits, sex, 0.95)
+
+
+def test_over_a_grid_a_series_is_told_in_its_own_numbers_and_nothing_is_diagnosed() -> None:
+    for ages, a_year, sex, width in SERIES_GRID:
+        series = _followed(ages, a_year, sex, width)
+        sentence = series_sentence(series)
+        first, last, rate = series.visits[0], series.visits[-1], series.rate
+        assert not FORBIDDEN.search(sentence), sentence
+        assert not any(FORBIDDEN.search(caution.sentence) for caution in series.cautions)
+        told: list[float] = []
+        others: list[float] = []
+        if rate:
+            told += [first.age_months, last.age_months, first.bone_age_months, last.bone_age_months]
+            others += [len(ages), *(round(each, 1) for each in (rate.months_a_year, rate.low, rate.high))]
+        if last.sds and last.sds.low is not None and last.sds.high is not None:
+            others += [round(each, 1) for each in (last.sds.value, last.sds.low, last.sds.high)]
+        elif last.sds:
+            others.append(round(last.sds.value, 1))
+        elif sex is not Sex.UNKNOWN:
+            told.append(last.age_months)
+        assert _said_in_years(sentence) == [round(months) for months in told], sentence
+        without = sentence.replace("the 12 months of a year", "")
+        assert _other_numbers(without) == pytest.approx(others), sentence
+        assert ("faster than" in sentence) == bool(rate and rate.low > 12)
+        assert ("slower than" in sentence) == bool(rate and rate.high < 12)
+        assert ("no two ages" in sentence) == (rate is None)
+        assert ("no reference" in sentence) == (sex is not Sex.UNKNOWN and last.sds is None)

@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from datetime import date
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from bonexage.reports import page
 from bonexage.reports.page import ReportItem, write_report
 from bonexage.subject import Sex, Subject
 from hands import drawn_hand
+from pages import Page
 
 HAND = drawn_hand(120, 90)
 MODEL = "carried@0123456789ab"
@@ -29,35 +29,6 @@ def assessed(name="hand.png", months=126.5, *, sex=Sex.FEMALE, age=None, picture
 
 def failed(name="bad.png", error=UnreadableFile):
     return ReportItem(Failure(name, Subject(), error("it is no picture", remedy="Give a PNG"), MODEL), HAND)
-
-
-class Page(HTMLParser):
-    """A page as a machine reads it: elements with their attributes, and the text."""
-
-    VOID = ("meta", "img", "path", "br")
-
-    def __init__(self, html):
-        super().__init__()
-        self.found, self.text, self.open = [], "", []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.found if name == tag]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bonexage.assessment import Assessment, Interval, Reading, StandardDeviationScore, years_and_months
 from bonexage.clinic.growth import ADVANCED, AUTHORS, DELAYED, WITHIN, also_possible, describe
+from bonexage.clinic.series import Rate, Series, Visit
 from bonexage.subject import Sex, Subject
 
 _OWN = {Sex.FEMALE: "her", Sex.MALE: "his"}
@@ -37,6 +38,37 @@ def plain_sentence(said: Assessment) -> str:
     if said.sds is None:
         return f"{stated}; {AUTHORS} give no reference for a {subject.sex.word} of this age."
     return f"{stated}; the SDS is {_score(said.sds)}, {_VERDICTS[describe(said.sds)]}.{_also(said.sds)}"
+
+
+def series_sentence(series: Series) -> str:
+    """How fast one child's bone age rises and how the last one stands, in up to three sentences."""
+    last = series.visits[-1]
+    if series.rate is None:
+        return f"There are no two ages to tell a rate from. {_last_sentence(last, series.sex)}"
+    first, rate = series.visits[0], series.rate
+    return (
+        f"From {years_and_months(first.age_months)} to {years_and_months(last.age_months)} of age, in "
+        f"{len(series.visits)} readings, the bone age went from {years_and_months(first.bone_age_months)} to "
+        f"{years_and_months(last.bone_age_months)}: {_signless(rate.months_a_year)} months a year "
+        f"({series.coverage * 100:.3g}% interval {_signless(rate.low)} to {_signless(rate.high)}), "
+        f"{_pace(rate)}. {_last_sentence(last, series.sex)}"
+    )
+
+
+def _pace(rate: Rate) -> str:
+    if rate.low > 12:
+        return "faster than the years went by"
+    if rate.high < 12:
+        return "slower than the years went by"
+    return "which leaves room for the 12 months of a year"
+
+
+def _last_sentence(last: Visit, sex: Sex) -> str:
+    if last.sds:
+        return f"At the last one the SDS is {_score(last.sds)}, {_VERDICTS[describe(last.sds)]}."
+    if sex is Sex.UNKNOWN:
+        return "Without the sex it cannot be compared with a reference."
+    return f"{AUTHORS} give no reference for a {sex.word} of {years_and_months(last.age_months)}."
 
 
 def _interval(interval: Interval | None) -> str:
@@ -74,3 +106,7 @@ def _both(readings: tuple[Reading, ...]) -> str:
 def _signed(value: float) -> str:
     rounded = round(value, 1)
     return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
+
+
+def _signless(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")

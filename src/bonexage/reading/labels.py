@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.errors import WrongUse
+from bonexage.reading.cells import Cell, column_of, months_in, open_table, read_table, sex_in
 from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
 
 ID_COLUMNS: Final = ("id", "case id", "image id")
@@ -19,8 +17,6 @@ AGE_COLUMNS: Final = ("boneage", "bone age (months)", "ground truth bone age (mo
 SEX_COLUMNS: Final = ("sex", "male")
 SUBJECT_COLUMNS: Final = ("file", *ID_COLUMNS)
 CHRONOLOGICAL_AGE_COLUMN: Final = "age_months"
-
-_MALE_WORDS: Final = {"true": Sex.MALE, "1": Sex.MALE, "false": Sex.FEMALE, "0": Sex.FEMALE}
 
 
 @dataclass(frozen=True)
@@ -58,21 +54,6 @@ class LabelReview:
     faults: tuple[WrongUse, ...]
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """What stands in one cell, and where."""
-
-    file: Path
-    row: int
-    column: str
-    text: str
-
-    def error(self, problem: str, remedy: str) -> WrongUse:
-        return WrongUse(
-            f"row {self.row}, column {self.column!r}: {problem}", remedy=remedy, subject=str(self.file)
-        )
-
-
 def read_labels(path: Path) -> tuple[Label, ...]:
     """Read a labels file in any of the three forms in which the RSNA challenge gave them out.
 
@@ -84,15 +65,15 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         WrongUse: the file cannot be read, lacks a column or holds no rows, or a cell is not what its column
             asks for; then its row (the header is row 1) and column are named.
     """
-    header, rows = _read_table(path)
-    id_column = _column(path, header, ID_COLUMNS)
-    age_column = _column(path, header, AGE_COLUMNS)
-    sex_column = _column(path, header, SEX_COLUMNS)
+    header, rows = read_table(path)
+    id_column = column_of(path, header, ID_COLUMNS)
+    age_column = column_of(path, header, AGE_COLUMNS)
+    sex_column = column_of(path, header, SEX_COLUMNS)
     labels: dict[str, Label] = {}
     for row in rows:
         name = _new_name(row[id_column], labels)
         sex = _known_sex(row[sex_column])
-        labels[name] = Label(name, _months(row[age_column], MAX_BONE_AGE_MONTHS), sex)
+        labels[name] = Label(name, months_in(row[age_column], MAX_BONE_AGE_MONTHS), sex)
     return tuple(labels.values())
 
 
@@ -107,28 +88,28 @@ def read_subjects(path: Path) -> dict[str, Subject]:
     Raises:
         WrongUse: as in `read_labels`.
     """
-    header, rows = _read_table(path)
-    name_column = _column(path, header, SUBJECT_COLUMNS)
-    sex_column = _column(path, header, SEX_COLUMNS)
+    header, rows = read_table(path)
+    name_column = column_of(path, header, SUBJECT_COLUMNS)
+    sex_column = column_of(path, header, SEX_COLUMNS)
     subjects: dict[str, Subject] = {}
     for row in rows:
         age = row.get(CHRONOLOGICAL_AGE_COLUMN)
-        months = _months(age, MAX_CHRONOLOGICAL_AGE_MONTHS) if age and age.text else None
-        subjects[_new_name(row[name_column], subjects)] = Subject(_sex(row[sex_column]), months)
+        months = months_in(age, MAX_CHRONOLOGICAL_AGE_MONTHS) if age and age.text else None
+        subjects[_new_name(row[name_column], subjects)] = Subject(sex_in(row[sex_column]), months)
     return subjects
 
 
 def review_labels(path: Path) -> LabelReview:
     """As `read_labels`, but going on past every fault; a row keeps its faults, and ids may come twice."""
     try:
-        header, rows = _open_table(path)
+        header, rows = open_table(path)
     except WrongUse as error:
         return LabelReview((), (error,))
     columns: list[str | None] = []
     faults: list[WrongUse] = []
     for wanted in (ID_COLUMNS, AGE_COLUMNS, SEX_COLUMNS):
         try:
-            columns.append(_column(path, header, wanted))
+            columns.append(column_of(path, header, wanted))
         except WrongUse as error:
             columns.append(None)
             faults.append(error)
@@ -136,7 +117,7 @@ def review_labels(path: Path) -> LabelReview:
 
 
 def _reviewed(
-    row: dict[str, _Cell] | WrongUse, id_column: str | None, age_column: str | None, sex_column: str | None
+    row: dict[str, Cell] | WrongUse, id_column: str | None, age_column: str | None, sex_column: str | None
 ) -> LabelRow:
     if isinstance(row, WrongUse):
         return LabelRow("", None, None, (RowFault("wrong-row", row.problem),))
@@ -146,7 +127,7 @@ def _reviewed(
         faults.append(RowFault("id-missing", f"row {row[id_column].row}: it does not say which film it is"))
     if age_column:
         try:
-            months = _months(row[age_column], MAX_BONE_AGE_MONTHS)
+            months = months_in(row[age_column], MAX_BONE_AGE_MONTHS)
         except WrongUse as error:
             kind = "age-out-of-range" if row[age_column].text else "age-missing"
             faults.append(RowFault(kind, error.problem))
@@ -159,77 +140,7 @@ def _reviewed(
     return LabelRow(name, months, sex, tuple(faults))
 
 
-def _read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, _Cell]]]:
-    """The header in lower case, and the rows by it; empty rows are left out, a wrong row raises."""
-    header, rows = _open_table(path)
-    sound = []
-    for row in rows:
-        if isinstance(row, WrongUse):
-            raise row
-        sound.append(row)
-    return header, sound
-
-
-def _open_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, _Cell] | WrongUse]]:
-    """As `_read_table`, with the error in the place of a wrong row."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise WrongUse(
-            "the file is not UTF-8 text", remedy="Save it anew as 'CSV UTF-8'", subject=str(path)
-        ) from None
-    except OSError as error:
-        raise WrongUse(
-            f"the file cannot be read ({error.strerror or error})", remedy="Check the path", subject=str(path)
-        ) from None
-    first = text.partition("\n")[0]
-    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = tuple(name.strip().lower() for name in next(reader, []))
-        rows = list(_rows(path, header, reader))
-    except csv.Error as error:
-        raise WrongUse(
-            f"the file is not a CSV table ({error})", remedy="Save it anew as CSV", subject=str(path)
-        ) from None
-    if not rows:
-        raise WrongUse("the file has no rows", remedy="Give a header and a row a film", subject=str(path))
-    return header, rows
-
-
-def _rows(
-    path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
-) -> Iterator[dict[str, _Cell] | WrongUse]:
-    """Each row by its header, numbered as a spreadsheet numbers them: the header is row 1."""
-    for number, texts in enumerate(reader, start=2):
-        cells = [text.strip() for text in texts]
-        if not any(cells):
-            continue
-        if len(cells) > len(header) and any(cells[len(header) :]):
-            yield WrongUse(
-                f"row {number} has {len(cells)} cells under {len(header)} columns",
-                remedy="Write a point in numbers, and quote a cell that holds a comma",
-                subject=str(path),
-            )
-            continue
-        filled = cells + [""] * (len(header) - len(cells))
-        yield {
-            column: _Cell(path, number, column, text) for column, text in zip(header, filled, strict=False)
-        }
-
-
-def _column(path: Path, header: tuple[str, ...], wanted: tuple[str, ...]) -> str:
-    for column in wanted:
-        if column in header:
-            return column
-    raise WrongUse(
-        f"there is no column {' or '.join(repr(column) for column in wanted)}",
-        remedy=f"Name it so in the header, which has {', '.join(header) or 'no columns'}",
-        subject=str(path),
-    )
-
-
-def _new_name(cell: _Cell, known: Collection[str]) -> str:
+def _new_name(cell: Cell, known: Collection[str]) -> str:
     if not cell.text:
         raise cell.error("the cell is empty", "Write which film the row is about")
     if cell.text in known:
@@ -237,27 +148,8 @@ def _new_name(cell: _Cell, known: Collection[str]) -> str:
     return cell.text
 
 
-def _months(cell: _Cell, most: float) -> float:
-    try:
-        months = float(cell.text)
-    except ValueError:
-        months = math.nan
-    if not 0 <= months <= most:
-        raise cell.error(
-            f"{cell.text!r} is not an age in months", f"Write a number of months from 0 to {most:g}"
-        )
-    return months
-
-
-def _known_sex(cell: _Cell) -> Sex:
-    sex = _sex(cell)
+def _known_sex(cell: Cell) -> Sex:
+    sex = sex_in(cell)
     if sex is Sex.UNKNOWN:
         raise cell.error("the sex is missing", "Write M or F")
     return sex
-
-
-def _sex(cell: _Cell) -> Sex:
-    try:
-        return _MALE_WORDS.get(cell.text.lower()) or Sex.parse(cell.text)
-    except WrongUse:
-        raise cell.error(f"{cell.text!r} is not a sex", "Write M or F, or True or False for male") from None

@@ -404,14 +404,14 @@ def _table_html(items: Sequence[ReportItem], known: str) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     return (
         "<section><h2>All readings</h2>"
-        + _scrolling(
+        + scrolling(
             f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>", "All readings"
         )
         + "</section>"
     )
 
 
-def _scrolling(table: str, name: str) -> str:
+def scrolling(table: str, name: str) -> str:
     """A table that scrolls sideways on its own where the screen is narrow, by keyboard too."""
     return f'<div class="wide" role="region" aria-label="{escape(name)}" tabindex="0">{table}</div>'
 
