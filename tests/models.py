@@ -103,6 +103,7 @@ def small_bundle(
     *,
     onnx: bytes | None = None,
     locator: bytes | None = None,
+    hands: bytes | None = None,
     weights: bytes | None = None,
     **changes: Any,
 ) -> Bundle:
@@ -113,5 +114,6 @@ def small_bundle(
         onnx=small_network() if onnx is None else onnx,
         card="# small\n\nMade in a test.\n",
         locator=locator,
+        hands=hands,
         weights=weights,
     )

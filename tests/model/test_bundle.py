@@ -18,13 +18,13 @@ from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.preprocess import Preprocessing
 from models import small_bundle, small_description, small_network
 
-PARTS = ("bundle.json", "model.onnx", "locator.onnx", "CARD.md", "weights.safetensors")
+PARTS = ("bundle.json", "model.onnx", "locator.onnx", "hands.png", "CARD.md", "weights.safetensors")
 
 
 @pytest.fixture(params=["model", "model.zip"])
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Bundle]:
     out = tmp_path / request.param
-    return out, small_bundle(out, weights=b"weights", locator=b"locator")
+    return out, small_bundle(out, weights=b"weights", locator=b"locator", hands=b"hands")
 
 
 def test_what_is_written_is_what_is_loaded(written: tuple[Path, Bundle]) -> None:
@@ -33,6 +33,7 @@ def test_what_is_written_is_what_is_loaded(written: tuple[Path, Bundle]) -> None
     assert loaded.description == bundle.description
     assert (loaded.onnx, loaded.card, loaded.weights) == (bundle.onnx, bundle.card, bundle.weights)
     assert loaded.locator == bundle.locator == b"locator"
+    assert loaded.hands == bundle.hands == b"hands"
     assert loaded.hash == bundle.hash
     assert loaded.description.version == bonexage.__version__
 
@@ -83,7 +84,7 @@ def test_any_description_comes_back_as_it_was(
 
 @pytest.mark.parametrize("part", PARTS[1:])
 def test_an_altered_part_is_refused(tmp_path: Path, part: str) -> None:
-    small_bundle(tmp_path / "a", weights=b"weights", locator=b"locator")
+    small_bundle(tmp_path / "a", weights=b"weights", locator=b"locator", hands=b"hands")
     file = tmp_path / "a" / part
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(BundleError, match=f"{part} does not have the hash"):
@@ -92,7 +93,7 @@ def test_an_altered_part_is_refused(tmp_path: Path, part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_missing_part_is_refused(tmp_path: Path, part: str) -> None:
-    small_bundle(tmp_path / "a", weights=b"weights", locator=b"locator")
+    small_bundle(tmp_path / "a", weights=b"weights", locator=b"locator", hands=b"hands")
     (tmp_path / "a" / part).unlink()
     with pytest.raises(BundleError, match=part):
         load_bundle(tmp_path / "a")

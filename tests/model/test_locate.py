@@ -15,6 +15,7 @@ from PIL import Image
 from bonexage.errors import RefusedRadiograph
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.frame import HandFrame, whole_film
+from bonexage.model.likeness import pack_hands
 from bonexage.model.locate import ANSWER, CLOSER, LOCATOR_SIDE, Finding, Locator, distance, read_answer
 from bonexage.model.preprocess import Preprocessing, place
 from bonexage.subject import Subject
@@ -131,6 +132,20 @@ def test_a_film_without_a_hand_is_refused_and_the_others_go_on(
         assessor.assess(film, "F")
     outcomes = list(assess_many(assessor, [film, str(tmp_path / "missing.png")], lambda name: Subject()))
     assert [each.status for each in outcomes] == ["refused", "unreadable"]
+
+
+def test_what_is_found_and_is_not_like_a_hand_is_refused(tmp_path: Path) -> None:
+    hand = drawn_hand(200, 160)
+    bundle = small_bundle(
+        tmp_path / "model",
+        preprocessing=Preprocessing("hand", 64, 64),
+        locator=fixed_locator(at_rest()),
+        hands=pack_hands([(hand, HandFrame(np.eye(2) * CLOSER * 200, np.array([80.0, 100.0])))]),
+    )
+    assessor = Assessor(bundle, threads=1)
+    assessor.assess(_film(tmp_path / "hand.png", hand), "F")
+    with pytest.raises(RefusedRadiograph, match="no single hand"):
+        assessor.assess(_film(tmp_path / "other.png", np.roll(hand, 70, axis=0)), "F")
 
 
 def test_a_hand_is_placed_alike_however_bright_the_film_is() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bonexage.atlas.plates import read_plates
 from bonexage.errors import UnusableData, WrongUse
 from bonexage.evaluation.metrics import agreement
 from bonexage.learning.cache import Cache, build_cache
@@ -26,8 +27,11 @@ from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import choose_locator, preprocessing_of
 from bonexage.model.bundle import Bundle, Description, write_bundle
 from bonexage.model.calibration import fit_calibration
+from bonexage.model.frame import whole_film
+from bonexage.model.likeness import pack_hands
 from bonexage.model.preprocess import Preprocessing, normalise
 from bonexage.model.runtime import Runtime
+from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex
 
 FILMS_COMPARED = 32
@@ -105,8 +109,15 @@ def export_run(
         onnx=onnx,
         card=write_card(description),
         locator=locator,
+        hands=composite_hands() if locator else None,
         weights=_safetensors(network) if with_weights else None,
     )
+
+
+def composite_hands() -> bytes:
+    """The hands of the carried atlas, for a bundle whose films have to show one."""
+    films = [read_radiograph(plate.path).pixels for plate in read_plates()]
+    return pack_hands([(film, whole_film(film.shape)) for film in films])
 
 
 def import_checkpoint(

@@ -24,6 +24,7 @@ from bonexage.assessment import (
 from bonexage.clinic.growth import age_range_months, score
 from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
+from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.runtime import Runtime, usable_cores
@@ -82,6 +83,7 @@ class Assessor:
         self._runtime = Runtime(bundle.onnx, threads=threads)
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
         self._locator = Locator(bundle.locator, threads=1) if bundle.locator else None
+        self._likeness = Likeness(bundle.hands) if bundle.hands else None
 
     @property
     def bundle(self) -> Bundle:
@@ -131,18 +133,28 @@ class Assessor:
         Raises:
             RefusedRadiograph: no single hand was found for certain.
         """
-        finding = self._locator.find(radiograph.pixels) if self._locator else None
-        if finding and not finding.found:
-            raise RefusedRadiograph(
-                "no single hand and wrist was found in it",
-                remedy="Give a radiograph of one whole hand with its wrist",
-                subject=radiograph.provenance.name,
-            )
+        finding = self._find_hand(radiograph)
         return PlacedFilm(
             radiograph.provenance.name,
             place(radiograph.pixels, self._preprocessing, finding.frame if finding else None),
             (*radiograph.cautions, *(_hand_cautions(finding) if finding else ())),
         )
+
+    def _find_hand(self, radiograph: Radiograph) -> Finding | None:
+        """Where the hand lies; None for a model that reads films as they are."""
+        if self._locator is None:
+            return None
+        finding = self._locator.find(radiograph.pixels)
+        alike = self._likeness is None or (
+            self._likeness.of(radiograph.pixels, finding.frame) >= LEAST_LIKENESS
+        )
+        if not (finding.found and alike):
+            raise RefusedRadiograph(
+                "no single hand and wrist was found in it",
+                remedy="Give a radiograph of one whole hand with its wrist",
+                subject=radiograph.provenance.name,
+            )
+        return finding
 
     def assess_placed(
         self, films: Sequence[tuple[PlacedFilm, Subject]], *, coverage: float = DEFAULT_COVERAGE

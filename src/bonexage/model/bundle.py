@@ -23,6 +23,7 @@ SCHEMA: Final = 2
 DESCRIPTION_PART: Final = "bundle.json"
 NETWORK_PART: Final = "model.onnx"
 LOCATOR_PART: Final = "locator.onnx"
+HANDS_PART: Final = "hands.png"
 CARD_PART: Final = "CARD.md"
 WEIGHTS_PART: Final = "weights.safetensors"
 
@@ -31,12 +32,13 @@ _LARGEST_BYTES: Final = {
     DESCRIPTION_PART: 32 * _MIB,
     NETWORK_PART: 1024 * _MIB,
     LOCATOR_PART: 64 * _MIB,
+    HANDS_PART: 16 * _MIB,
     CARD_PART: 4 * _MIB,
     WEIGHTS_PART: 1024 * _MIB,
 }
 _MOST_MEMBERS: Final = 64
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
-_PARTS: Final = (NETWORK_PART, LOCATOR_PART, CARD_PART, WEIGHTS_PART)
+_PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, CARD_PART, WEIGHTS_PART)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHECKPOINT_SUFFIXES: Final = {".pth", ".pt", ".ckpt", ".bin", ".pkl"}
 
@@ -96,6 +98,7 @@ class Bundle:
         description: what the bundle says of its model.
         onnx: the serialised network.
         locator: the serialised network that finds the hand, for the geometry 'hand'; or None.
+        hands: composite hands that what was found has to be like (`bonexage.model.likeness`), PNG; or None.
         card: the model card, Markdown.
         weights: safetensors, or None.
         hash: sha256 of the bytes of `bundle.json`, 64 hex digits; it covers all parts, whose hashes stand
@@ -105,6 +108,7 @@ class Bundle:
     description: Description
     onnx: bytes = field(repr=False)
     locator: bytes | None = field(repr=False)
+    hands: bytes | None = field(repr=False)
     card: str = field(repr=False)
     weights: bytes | None = field(repr=False)
     hash: str
@@ -156,6 +160,7 @@ def write_bundle(
     onnx: bytes,
     card: str,
     locator: bytes | None = None,
+    hands: bytes | None = None,
     weights: bytes | None = None,
 ) -> Bundle:
     """Write a bundle, as a zip where `out` ends in `.zip` and as a folder otherwise.
@@ -167,7 +172,13 @@ def write_bundle(
         WrongUse: `out` is there and is something else than a bundle.
     """
     out = Path(out)
-    given = {NETWORK_PART: onnx, LOCATOR_PART: locator, CARD_PART: card.encode(), WEIGHTS_PART: weights}
+    given = {
+        NETWORK_PART: onnx,
+        LOCATOR_PART: locator,
+        HANDS_PART: hands,
+        CARD_PART: card.encode(),
+        WEIGHTS_PART: weights,
+    }
     parts = {part: content for part, content in given.items() if content is not None}
     hashes = {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}
     description = replace(description, schema=SCHEMA, version=__version__, sha256=hashes)
@@ -176,7 +187,7 @@ def write_bundle(
     out.parent.mkdir(parents=True, exist_ok=True)
     (_write_zip if out.suffix.lower() == ".zip" else _write_folder)(out, parts)
     return Bundle(
-        description, onnx, locator, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest()
+        description, onnx, locator, hands, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest()
     )
 
 
@@ -228,6 +239,7 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         description,
         parts[NETWORK_PART] or b"",
         parts[LOCATOR_PART],
+        parts[HANDS_PART],
         card,
         parts[WEIGHTS_PART],
         hashlib.sha256(stored).hexdigest(),
