@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from bonexage.model.bundle import Bundle, Description, write_bundle
 from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.preprocess import Preprocessing
+from bonexage.model.runtime import ALL_OUTPUTS
 from bonexage.subject import Sex
 
-ALL_OUTPUTS = ("months", "embedding", "activation_map")
 BOY_MONTHS = 12.0
 
 
@@ -29,7 +29,8 @@ def small_network(
     """A graph whose answer can be worked out by hand.
 
     months = offset + slope * (mean of the normalised pixels) + 12 for a boy; the embedding is (mean, male);
-    the activation map is the average of 32 x 32 pixels. `size` fixes height and width; None leaves them open.
+    the activation map is the average of 32 x 32 pixels; the one view is the film as it is. `size` fixes
+    height and width; None leaves them open.
     """
     height, width = size or ("height", "width")
     nodes = [
@@ -42,11 +43,13 @@ def small_network(
         helper.make_node("Concat", ["mean", "male"], ["embedding"], axis=1),
         helper.make_node("AveragePool", ["radiograph"], ["pooled"], kernel_shape=[32, 32], strides=[32, 32]),
         helper.make_node("Squeeze", ["pooled", "one"], ["activation_map"]),
+        helper.make_node("Identity", ["column"], ["views"]),
     ]
     shapes: dict[str, list[Any]] = {
         "months": ["batch"],
         "embedding": ["batch", 2],
         "activation_map": ["batch", "rows", "columns"],
+        "views": ["batch", 1],
     }
     numbers = {"slope": slope, "boy": BOY_MONTHS, "offset": offset}
     graph = helper.make_graph(

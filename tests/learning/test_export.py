@@ -131,6 +131,10 @@ def test_the_graph_takes_any_batch_and_size() -> None:
             assert np.allclose(out.months, network(films, male).numpy(), atol=0.01)
         assert out.activation_map is not None
         assert out.activation_map.shape == (batch, height // 32, width // 32)
+        assert out.embedding is not None
+        assert out.embedding.shape == (batch, network.channels)
+        assert out.views is not None
+        assert np.array_equal(out.views[:, 0], out.months)
 
 
 def test_the_activation_map_is_what_autograd_gives() -> None:
@@ -148,13 +152,33 @@ def test_the_activation_map_is_what_autograd_gives() -> None:
 def test_a_mirrored_graph_answers_alike_for_a_film_and_its_mirror_image() -> None:
     network = network_with_life()
     runtime = Runtime(to_onnx(network, Preprocessing(height=64, width=64), mirror=True))
-    film, male = torch.randn(1, 1, 64, 64), torch.ones(1, 1)
+    film, male = torch.randn(1, 1, 64, 96), torch.ones(1, 1)
     with torch.no_grad():
         either = [float(network(one, male)) for one in (film, film.flip(-1))]
     assert abs(either[0] - either[1]) > 1e-3
-    for one in (film, film.flip(-1)):
-        given = float(runtime.run(one.numpy(), male.numpy()).months[0])
-        assert given == pytest.approx(sum(either) / 2, abs=0.01)
+    upright, mirrored = (runtime.run(one.numpy(), male.numpy()) for one in (film, film.flip(-1)))
+    for given, views in ((upright, either), (mirrored, either[::-1])):
+        assert given.months[0] == pytest.approx(sum(either) / 2, abs=0.01)
+        assert given.views is not None
+        assert given.views[0].tolist() == pytest.approx(views, abs=0.01)
+    assert upright.embedding is not None
+    assert mirrored.embedding is not None
+    assert np.allclose(upright.embedding, mirrored.embedding, atol=1e-4)
+
+
+def test_the_map_of_a_mirrored_graph_lies_on_the_film_as_it_was_given() -> None:
+    network, how = network_with_life(), Preprocessing(height=64, width=96)
+    film, male = torch.randn(1, 1, 64, 96), torch.ones(1, 1)
+    single, both = (Runtime(to_onnx(network, how, mirror=mirror)) for mirror in (False, True))
+    alone, turned = (single.run(one.numpy(), male.numpy()) for one in (film, film.flip(-1)))
+    together = both.run(film.numpy(), male.numpy())
+    assert alone.activation_map is not None
+    assert turned.activation_map is not None
+    assert together.activation_map is not None
+    expected = (alone.activation_map + turned.activation_map[..., ::-1]) / 2
+    unturned = (alone.activation_map + turned.activation_map) / 2
+    assert not np.allclose(unturned, expected, atol=1e-3)
+    assert np.allclose(together.activation_map, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -173,6 +197,9 @@ def test_several_networks_as_one_give_the_mean_of_their_months_and_maps(mirror: 
     embeddings = [one.embedding for one in apart if one.embedding is not None]
     assert together.embedding is not None
     assert np.allclose(together.embedding, np.concatenate(embeddings, axis=1), atol=1e-4)
+    views = [one.views for one in apart if one.views is not None]
+    assert together.views is not None
+    assert np.allclose(together.views, np.concatenate(views, axis=1), atol=1e-3)
     assert largest_difference_months(networks, onnx, films, male, mirror=mirror) < 0.01
 
 

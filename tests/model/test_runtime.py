@@ -20,7 +20,7 @@ def _male(*values: float) -> np.ndarray:
     return np.array(values, np.float32)[:, None]
 
 
-def test_a_batch_gives_months_embedding_and_activation_map() -> None:
+def test_a_batch_gives_months_embedding_activation_map_and_views() -> None:
     pixels = _films(3)
     outputs = Runtime(small_network(), threads=1).run(pixels, _male(0, 1, 0))
     means = pixels.mean(axis=(1, 2, 3))
@@ -29,6 +29,8 @@ def test_a_batch_gives_months_embedding_and_activation_map() -> None:
     assert outputs.activation_map is not None
     assert outputs.embedding.shape == (3, 2)
     assert outputs.activation_map.shape == (3, 2, 3)
+    assert outputs.views is not None
+    np.testing.assert_array_equal(outputs.views[:, 0], outputs.months)
 
 
 def test_a_batch_of_one_stays_a_batch() -> None:
@@ -37,8 +39,7 @@ def test_a_batch_of_one_stays_a_batch() -> None:
 
 def test_a_graph_of_months_alone_is_enough() -> None:
     outputs = Runtime(small_network(outputs=("months",)), threads=1).run(_films(2), _male(0, 1))
-    assert outputs.embedding is None
-    assert outputs.activation_map is None
+    assert (outputs.embedding, outputs.activation_map, outputs.views) == (None, None, None)
 
 
 def test_films_in_one_batch_do_not_touch_each_other() -> None:

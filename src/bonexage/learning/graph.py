@@ -23,9 +23,20 @@ LARGEST_DIFFERENCE_MONTHS = 0.05
 
 Networks: TypeAlias = BoneAgeNetwork | Sequence[BoneAgeNetwork]
 
+# What a graph gives, and the open dimensions of each: months `[batch]`, of all views together; the pooled
+# features `[batch, channels]`, of several networks side by side; the activation map in months
+# `[batch, height / 32, width / 32]`; and the months of each view `[batch, views]`, network by network, that
+# of the film as it is before that of its mirror image.
+OUTPUTS = {
+    "months": {0: "batch"},
+    "embedding": {0: "batch"},
+    "activation_map": {0: "batch", 1: "rows", 2: "columns"},
+    "views": {0: "batch"},
+}
+
 
 class Explained(nn.Module):
-    """The network for use: months, embedding and activation map in one pass, without autograd.
+    """The network for use: months, embedding, activation map and views in one pass, without autograd.
 
     The activation map is the exact first-order share of each place in the feature map in the answer:
     gradient of the months times the features, summed over channels (Selvaraju et al., Grad-CAM, ICCV
@@ -34,24 +45,33 @@ class Explained(nn.Module):
     """
 
     def __init__(self, network: BoneAgeNetwork, *, mirror: bool = False) -> None:
-        """`mirror` gives the mean of the months of the film and of its mirror image."""
+        """`mirror` gives the mean over the film and its mirror image, whose map is turned back first."""
         super().__init__()
         self.network = network
         self.mirror = mirror
         self.eval()
 
-    def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Months `[B]`, embedding `[B, C]` and activation map in months `[B, H/32, W/32]`."""
+    def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `OUTPUTS` names, in its order."""
+        months, embedding, share = self._view(radiograph, male)
+        if not self.mirror:
+            return months, embedding, share, months[:, None]
+        again, its_embedding, its_share = self._view(radiograph.flip(-1), male)
+        return (
+            (months + again) / 2,
+            (embedding + its_embedding) / 2,
+            (share + its_share.flip(-1)) / 2,
+            torch.stack([months, again], dim=1),
+        )
+
+    def _view(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Months `[B]`, embedding `[B, C]` and activation map in months `[B, H/32, W/32]` of one view."""
         features = self.network.feature_map(radiograph)
         pooled = self.network.pool(features)
-        months = self.network.months(pooled, male)
-        if self.mirror:
-            months = (months + self.network(radiograph.flip(-1), male)) / 2
         slope = self._slope(pooled, male)[:, : self.network.channels]
-        p = self.network.pool.exponent()
-        powers = features.float().clamp(min=self.network.pool.eps).pow(p)
+        powers = features.float().clamp(min=self.network.pool.eps).pow(self.network.pool.exponent())
         share = (powers / powers.sum(dim=(-2, -1), keepdim=True)) * (slope * pooled)[:, :, None, None]
-        return months, pooled, share.sum(dim=1)
+        return self.network.months(pooled, male), pooled, share.sum(dim=1)
 
     def _slope(self, pooled: Tensor, male: Tensor) -> Tensor:
         """The gradient of the months by the fused features `[B, C + 32]`, written out layer by layer."""
@@ -75,13 +95,19 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.eval()
 
-    def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The mean of the members' months and of their activation maps, and their embeddings side by side.
+    def forward(self, radiograph: Tensor, male: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `OUTPUTS` names: the mean of the members' months and of their activation maps.
 
         A map being the shares of its network's months, the mean of the maps is that of their mean.
         """
-        months, embeddings, maps = zip(*(each(radiograph, male) for each in self.members), strict=True)
-        return torch.stack(months).mean(dim=0), torch.cat(embeddings, dim=1), torch.stack(maps).mean(dim=0)
+        each = [member(radiograph, male) for member in self.members]
+        months, embeddings, maps, views = zip(*each, strict=True)
+        return (
+            torch.stack(months).mean(dim=0),
+            torch.cat(embeddings, dim=1),
+            torch.stack(maps).mean(dim=0),
+            torch.cat(views, dim=1),
+        )
 
 
 def in_use(networks: Networks, *, mirror: bool = False) -> Explained | Ensemble:
@@ -106,11 +132,10 @@ def to_onnx(networks: Networks, how: Preprocessing, *, mirror: bool = False) -> 
     """A network, or several as one, as ONNX: any batch, and any height and width that are multiples of 32.
 
     Inputs `radiograph` `[batch, 1 or 3, height, width]` (normalised) and `male` `[batch, 1]`; outputs
-    `months`, `embedding` and `activation_map`, as `in_use` gives them.
+    `OUTPUTS`. What comes beside the months takes no time that can be measured: the backbone takes it all.
     """
     module = in_use(networks, mirror=mirror)
     example = (torch.zeros(2, len(how.mean), 64, 64), torch.tensor([[0.0], [1.0]]))
-    dims = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         # The exporter that follows the tape takes timm's size-dependent padding; it is called deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -120,13 +145,11 @@ def to_onnx(networks: Networks, how: Preprocessing, *, mirror: bool = False) -> 
             example,
             Path(folder) / "model.onnx",
             input_names=["radiograph", "male"],
-            output_names=["months", "embedding", "activation_map"],
+            output_names=list(OUTPUTS),
             dynamic_axes={
-                "radiograph": dims,
+                "radiograph": {0: "batch", 2: "height", 3: "width"},
                 "male": {0: "batch"},
-                "months": {0: "batch"},
-                "embedding": {0: "batch"},
-                "activation_map": {0: "batch", 1: "rows", 2: "columns"},
+                **OUTPUTS,
             },
             opset_version=17,
             dynamo=False,

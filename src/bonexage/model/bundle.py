@@ -18,6 +18,7 @@ from bonexage.disk import opened_atomically
 from bonexage.errors import BundleError, WrongUse
 from bonexage.model.calibration import Calibration, calibration_from_json
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
+from bonexage.model.runtime import ALL_OUTPUTS
 
 SCHEMA: Final = 2
 DESCRIPTION_PART: Final = "bundle.json"
@@ -80,7 +81,7 @@ class Description:
     onnx_difference_months: float | None = None
     max_months: float = 240.0
     views: int = 1
-    outputs: tuple[str, ...] = ("months", "embedding", "activation_map")
+    outputs: tuple[str, ...] = ALL_OUTPUTS
     schema: int = SCHEMA
     version: str = __version__
     sha256: Mapping[str, str] = field(default_factory=dict)

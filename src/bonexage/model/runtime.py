@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonexage.errors import BundleError
 
-_INPUT_RANK = 4
+ALL_OUTPUTS: Final = ("months", "embedding", "activation_map", "views")
+"""What a graph may give; every one gives months."""
+
+_INPUT_RANK: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +24,16 @@ class Outputs:
     Attributes:
         months: float32 `[n]`, not clipped.
         embedding: float32 `[n, channels]`, or None where the graph gives none.
-        activation_map: float32 `[n, rows, columns]`, or None where the graph gives none.
+        activation_map: float32 `[n, rows, columns]`, the share of each place in the answer, in months, or
+            None where the graph gives none.
+        views: float32 `[n, views]`, the months of each view that `months` is the mean of, or None where the
+            graph does not tell.
     """
 
     months: NDArray[np.float32]
-    embedding: NDArray[np.float32] | None
-    activation_map: NDArray[np.float32] | None
+    embedding: NDArray[np.float32] | None = None
+    activation_map: NDArray[np.float32] | None = None
+    views: NDArray[np.float32] | None = None
 
 
 class Runtime:
@@ -44,7 +51,7 @@ class Runtime:
         """
         self._session = open_session(onnx, threads)
         inputs = {each.name: each.shape for each in self._session.get_inputs()}
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self._outputs = [each.name for each in self._session.get_outputs() if each.name in ALL_OUTPUTS]
         if set(inputs) != {"radiograph", "male"} or "months" not in self._outputs:
             raise BundleError(
                 f"the network takes {sorted(inputs)} and gives {sorted(self._outputs)}, "
@@ -79,11 +86,11 @@ class Runtime:
                 f"({_first_line(error)})",
                 remedy="Use the input size the model was made for",
             ) from error
-        named = dict(zip(self._outputs, answers, strict=True))
-        months = np.asarray(named["months"], dtype=np.float32).reshape(len(pixels))
+        given = dict(zip(self._outputs, answers, strict=True))
+        months = np.asarray(given.pop("months"), dtype=np.float32).reshape(len(pixels))
         if not np.isfinite(months).all():
             raise BundleError("the network answers with what is no number", remedy="Export the model again")
-        return Outputs(months, named.get("embedding"), named.get("activation_map"))
+        return Outputs(months, **given)
 
 
 def open_session(onnx: bytes, threads: int | None) -> Any:
