@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import sys
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bonexage.errors import UnreadableFile, WrongUse
+from bonexage.errors import MissingExtra, UnreadableFile, WrongUse
 from bonexage.reading import files
 from bonexage.reading.files import list_films, read_radiograph
+from dicoms import write_dicom
 from hands import drawn_hand
 
 
@@ -95,10 +97,21 @@ def test_a_huge_file_is_an_error_before_it_is_read(film, monkeypatch):
         read_radiograph(film)
 
 
-def test_a_dicom_file_says_that_it_is_not_read_yet(tmp_path):
-    (tmp_path / "a.dcm").write_bytes(b"\x00" * 128 + b"DICM" + b"\x00" * 100)
-    with pytest.raises(UnreadableFile, match=r"DICOM.*not read yet.*PNG"):
+@pytest.mark.parametrize("name", ["hand.dcm", "IM000001"])
+def test_a_dicom_film_is_read_by_its_content_whatever_its_name(tmp_path, name):
+    assert read_radiograph(write_dicom(tmp_path / name)).provenance.kind == "dicom"
+
+
+def test_a_file_that_is_called_dicom_and_is_none_says_so(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"no film at all" * 20)
+    with pytest.raises(UnreadableFile, match=r"a\.dcm: this is not a DICOM file"):
         read_radiograph(tmp_path / "a.dcm")
+
+
+def test_without_pydicom_a_dicom_file_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'bonexage\[dicom\]'"):
+        read_radiograph(write_dicom(tmp_path / "a.dcm"))
 
 
 def test_films_may_be_read_on_many_threads_at_once(film):

@@ -13,31 +13,32 @@ from typing import Final, TextIO
 
 from bonexage.errors import UnreadableFile, WrongUse
 from bonexage.radiograph import Radiograph
+from bonexage.reading.dicom import decode_dicom
+from bonexage.reading.dicom_meta import is_dicom
 from bonexage.reading.images import decode_image
 
 FILM_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom", ".dic"})
 LIST_SUFFIXES: Final = frozenset({".txt", ".list", ".lst"})
 MAX_BYTES: Final = 1_000_000_000
 
 
 def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
-    """Read one film: PNG, JPEG, TIFF, BMP or WebP.
+    """Read one film: PNG, JPEG, TIFF, BMP, WebP or DICOM.
 
     Args:
         path: the file; it stands in the provenance as given.
-        page: the page of a file with several pages, counted from 1.
+        page: the page or frame of a file with several, counted from 1.
 
     Raises:
         UnreadableFile: there is no such file, or no radiograph can be read from it.
+        RefusedRadiograph: it is a DICOM picture that is no radiograph.
+        MissingExtra: it is a DICOM file, and what reads those is not installed.
     """
     name = str(path)
     data = _bytes_of(Path(path), name)
-    if data[128:132] == b"DICM":
-        raise UnreadableFile(
-            "this is a DICOM file, which this version does not read yet",
-            remedy="Export the film from the viewer as a PNG and give that file",
-            subject=name,
-        )
+    if is_dicom(data) or Path(path).suffix.lower() in DICOM_SUFFIXES:
+        return decode_dicom(data, name, page=page)
     return decode_image(data, name, page=page)
 
 

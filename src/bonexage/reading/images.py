@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bonexage.assessment import Caution
 from bonexage.errors import UnreadableFile
-from bonexage.radiograph import Provenance, Radiograph
+from bonexage.radiograph import NOTHING_STATED, Provenance, Radiograph, Stated
 from bonexage.reading.framing import is_inverted, without_borders
 
 MAX_PIXELS: Final = 100_000_000
@@ -65,13 +65,38 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
         # Pillow turns a TIFF upright by itself when it loads it.
         grey = _upright(_grey(picture), 1 if kind == "tiff" else orientation)
 
-    film = without_borders(grey, blurred_seam=kind in ("jpeg", "webp"))
-    inverted = is_inverted(film)
     height, width = grey.shape if orientation < 5 else grey.shape[::-1]
+    provenance = Provenance(name, hashlib.sha256(data).hexdigest(), (height, width), kind, bits)
+    return framed(grey, provenance, blurred_seam=kind in ("jpeg", "webp"), cautions=noted)
+
+
+def framed(
+    grey: NDArray[np.float32],
+    provenance: Provenance,
+    *,
+    blurred_seam: bool = False,
+    spacing_mm: tuple[float, float] | None = None,
+    cautions: tuple[Caution, ...] = (),
+    stated: Stated = NOTHING_STATED,
+) -> Radiograph:
+    """The radiograph of a decoded picture in [0, 1]: borders left out, an inverted film turned round.
+
+    Args:
+        grey: float32 `[height, width]`, upright.
+        provenance: the file it came from.
+        blurred_seam: as in `without_borders`.
+        spacing_mm: size of a pixel (row, column) in millimetres.
+        cautions: what decoding gave cause for.
+        stated: what the file states of the film.
+    """
+    film = without_borders(grey, blurred_seam=blurred_seam)
+    inverted = is_inverted(film)
     return Radiograph(
         pixels=np.ascontiguousarray(_turned(film) if inverted else film),
-        provenance=Provenance(name, hashlib.sha256(data).hexdigest(), (height, width), kind, bits),
-        cautions=(*noted, INVERTED) if inverted else noted,
+        provenance=provenance,
+        spacing_mm=spacing_mm,
+        cautions=(*cautions, INVERTED) if inverted else cautions,
+        stated=stated,
     )
 
 
@@ -86,18 +111,8 @@ def unit_range(values: NDArray[Any]) -> NDArray[np.float32]:
     Raises:
         ValueError: no value is finite.
     """
-    is_float = np.issubdtype(values.dtype, np.floating)
     sample = values.ravel()[:: max(1, values.size // 1_000_000)].astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    if sample.size == 0:
-        raise ValueError("no pixel has a value")
-    if is_float and sample.min() >= 0 and sample.max() <= 1:
-        low, span = 0.0, 1.0
-    else:
-        bottom, top = (float(value) for value in np.percentile(sample, (0.1, 99.9)))
-        low = 0.0 if 0 <= bottom <= top / 2 else bottom
-        bits = max(1 if is_float else 8, math.ceil(math.log2(max(top - low, 1.0) + 1)))
-        span = 2.0**bits - 1
+    low, span = used_range(sample, whole=not np.issubdtype(values.dtype, np.floating))
     # float32 holds 16-bit integers exactly, and large films are of that kind.
     with np.errstate(invalid="ignore", over="ignore"):  # a pixel without a value is background
         exact: NDArray[np.floating[Any]] = np.asarray(
@@ -105,6 +120,27 @@ def unit_range(values: NDArray[Any]) -> NDArray[np.float32]:
         )
         scaled = np.clip((exact - low) / span, 0.0, 1.0)
     return np.asarray(np.nan_to_num(scaled, nan=0.0), dtype=np.float32)
+
+
+def used_range(sample: NDArray[np.float64], *, whole: bool) -> tuple[float, float]:
+    """What is to become 0, and how far above it 1 lies, by the rules of `unit_range`.
+
+    Args:
+        sample: values of the picture; what is not finite does not count.
+        whole: whether they are whole numbers.
+
+    Raises:
+        ValueError: no value is finite.
+    """
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        raise ValueError("no pixel has a value")
+    if not whole and sample.min() >= 0 and sample.max() <= 1:
+        return 0.0, 1.0
+    bottom, top = (float(value) for value in np.percentile(sample, (0.1, 99.9)))
+    low = 0.0 if 0 <= bottom <= top / 2 else bottom
+    bits = max(8 if whole else 1, math.ceil(math.log2(max(top - low, 1.0) + 1)))
+    return low, 2.0**bits - 1
 
 
 def _grey(picture: Image.Image) -> NDArray[np.float32]:

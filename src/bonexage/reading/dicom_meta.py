@@ -1,0 +1,77 @@
+"""What the first bytes of a DICOM file say of it: kind and transfer syntax, read without any library."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+PREAMBLE: Final = 128
+MAGIC: Final = b"DICM"
+# The group that says what a file is ends long before this.
+HEAD_BYTES: Final = 4096
+
+_META_GROUP: Final = 0x0002
+_SOP_CLASS: Final = 0x0002
+_TRANSFER_SYNTAX: Final = 0x0010
+_LONG_LENGTHS: Final = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"}
+)
+_MOST_ELEMENTS: Final = 64
+
+DIRECTORY: Final = "1.2.840.10008.1.3.10"
+# Reports, presentation states, key objects, waveforms, raw data, documents: kinds that are no picture.
+_NO_PICTURES: Final = (
+    DIRECTORY,
+    "1.2.840.10008.5.1.4.1.1.11.",
+    "1.2.840.10008.5.1.4.1.1.88.",
+    "1.2.840.10008.5.1.4.1.1.9.",
+    "1.2.840.10008.5.1.4.1.1.66",
+    "1.2.840.10008.5.1.4.1.1.104.",
+)
+
+
+@dataclass(frozen=True)
+class FileMeta:
+    """The file meta information of PS3.10, as far as it is needed; '' where it is missing.
+
+    Attributes:
+        sop_class: what kind of object the file holds.
+        transfer_syntax: how it is written.
+        end: the byte after it, where the data set begins.
+    """
+
+    sop_class: str
+    transfer_syntax: str
+    end: int
+
+    @property
+    def may_be_a_picture(self) -> bool:
+        """Whether the kind is not one of those that never hold a picture."""
+        return not self.sop_class.startswith(_NO_PICTURES)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that begins so is a DICOM file with its preamble."""
+    return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
+
+
+def file_meta(head: bytes) -> FileMeta:
+    """Read the file meta information from a file's first bytes; what is cut off or wrong is missing."""
+    at = PREAMBLE + len(MAGIC)
+    found: dict[int, str] = {}
+    for _ in range(_MOST_ELEMENTS):
+        if len(head) < at + 8:
+            break
+        group, element = struct.unpack_from("<HH", head, at)
+        if group != _META_GROUP:
+            break
+        if head[at + 4 : at + 6] in _LONG_LENGTHS:
+            if len(head) < at + 12:
+                break
+            (length,), begin = struct.unpack_from("<I", head, at + 8), at + 12
+        else:
+            (length,), begin = struct.unpack_from("<H", head, at + 6), at + 8
+        found[element] = head[begin : begin + length].rstrip(b"\0 ").decode("ascii", "replace")
+        at = begin + length
+    return FileMeta(found.get(_SOP_CLASS, ""), found.get(_TRANSFER_SYNTAX, ""), at)
