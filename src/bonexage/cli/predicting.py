@@ -36,10 +36,10 @@ def predict(
         Path | None, typer.Option(help="CSV with `file` or `id`, `sex` or `male`, perhaps `age_months`.")
     ] = None,
     sex: Annotated[
-        str, typer.Option(metavar="F|M|U", help="Sex where --subjects gives none; U: unknown.")
+        str, typer.Option(metavar="F|M|U", help="Sex where --subjects gives none; U: as a DICOM header says.")
     ] = "U",
     age_months: Annotated[
-        float | None, typer.Option(help="Chronological age where --subjects gives none.")
+        float | None, typer.Option(help="Age where --subjects gives none; else a DICOM header's.")
     ] = None,
     model: Model = None,
     out: Annotated[Path | None, typer.Option(help="Table to write: .csv, .json, .jsonl or .parquet.")] = None,

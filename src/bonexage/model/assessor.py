@@ -28,6 +28,7 @@ from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.runtime import Runtime, usable_cores
+from bonexage.model.stated import hand_cautions, settle
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex, Subject
@@ -113,8 +114,10 @@ class Assessor:
 
         Args:
             film: a file, or a radiograph already read.
-            sex: FEMALE, MALE or UNKNOWN (then it is assessed as both), or a text such as 'F'.
-            age_months: chronological age, 0 to 1440, for the standard deviation score.
+            sex: FEMALE, MALE or UNKNOWN (then as a DICOM header says, else it is assessed as both), or a text
+                such as 'F'.
+            age_months: chronological age, 0 to 1440, for the standard deviation score; None for what a DICOM
+                header says, if anything.
             coverage: share of children the interval is to hold, above 0 and below 1.
             page: the page of a file with several pages, counted from 1.
 
@@ -125,7 +128,10 @@ class Assessor:
         """
         subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
         radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
-        return self.assess_placed([(self.place(radiograph), subject)], coverage=coverage)[0]
+        subject, cautions = settle(subject, radiograph.stated)
+        placed = self.place(radiograph)
+        placed = replace(placed, cautions=(*placed.cautions, *cautions))
+        return self.assess_placed([(placed, subject)], coverage=coverage)[0]
 
     def place(self, radiograph: Radiograph) -> PlacedFilm:
         """Bring a radiograph to the network's input, its hand found first where the model wants that.
@@ -137,7 +143,11 @@ class Assessor:
         return PlacedFilm(
             radiograph.provenance.name,
             place(radiograph.pixels, self._preprocessing, finding.frame if finding else None),
-            (*radiograph.cautions, *(_hand_cautions(finding) if finding else ())),
+            (
+                *radiograph.cautions,
+                *(_hand_cautions(finding) if finding else ()),
+                *hand_cautions(radiograph.stated, mirrored=finding.frame.mirrored if finding else None),
+            ),
         )
 
     def _find_hand(self, radiograph: Radiograph) -> Finding | None:
@@ -270,7 +280,10 @@ def _read(assessor: Assessor, file: str, subject_for: Callable[[str], Subject], 
     subject = Subject()
     try:
         subject = subject_for(file)
-        return _Read(file, subject, assessor.place(read_radiograph(file, page=page)))
+        radiograph = read_radiograph(file, page=page)
+        subject, cautions = settle(subject, radiograph.stated)
+        placed = assessor.place(radiograph)
+        return _Read(file, subject, replace(placed, cautions=(*placed.cautions, *cautions)))
     except BonexageError as error:
         return _Read(file, subject, error)
     except Exception as error:  # one film must not end the rest, whatever a decoder does
