@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -23,6 +24,8 @@ from bonexage.evaluation.checks import FAR_MONTHS, check_folder, clean_csv
 from bonexage.evaluation.findings import KINDS, DataState
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
+from bonexage.model.frame import HandFrame
+from bonexage.model.locate import Finding
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import Split, films_by_id
@@ -282,9 +285,10 @@ def test_a_planted_fault_is_found_and_nothing_else(folder: Path, assessor: Asses
     assert _found(check_folder(folder, assessor)) == FAULTS[name].found
 
 
-def test_every_kind_of_fault_is_planted_but_those_that_a_film_or_a_system_gives_rarely() -> None:
+def test_every_kind_of_fault_is_planted_but_those_that_have_a_test_of_their_own() -> None:
     planted = {code for fault in FAULTS.values() for code, _, _ in fault.found}
-    assert set(KINDS) - planted == {"folder-unreadable", "damaged-header", "read-with-care"}
+    apart = {"folder-unreadable", "damaged-header", "read-with-care", "refused", "mirrored"}
+    assert set(KINDS) - planted == apart
 
 
 TRAINING_ERRORS = [
@@ -339,6 +343,39 @@ def test_what_reading_says_in_a_new_way_is_passed_on(
     findings = check_folder(folder, assessor).findings
     assert {(one.code, one.sentence) for one in findings} >= {("read-with-care", "4.png: It is new")}
     assert len(findings) == 16
+
+
+def test_a_model_that_finds_hands_says_which_are_turned_and_which_films_it_refuses(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upright = Finding(HandFrame(np.eye(2) * 90, np.array([60.0, 75.0])), True, 0.9, 0.0)
+    on_its_side, right = np.array([[0.0, -90.0], [90.0, 0.0]]), np.diag([-90.0, 90.0])
+    said = {
+        (160, 120): replace(upright, found=False, score=0.1),
+        (170, 120): replace(upright, frame=replace(upright.frame, matrix=right)),
+        (180, 120): replace(upright, frame=replace(upright.frame, matrix=on_its_side)),
+    }
+
+    class Told:
+        def find(self, pixels: NDArray[np.float32]) -> Finding:
+            return said.get(pixels.shape, upright)
+
+    finder = Assessor(small_bundle(tmp_path / "m"), threads=1)
+    monkeypatch.setattr(finder, "_locator", Told())
+    for number, split, shape in zip((2, 4, 15), ("training", "training", "test"), said, strict=True):
+        save(posed_hand(number, *shape), _film(folder, number, split))
+    _film(folder, 2).rename(
+        _film(folder, 20)
+    )  # no label asks for its reading, and it is looked at all the same
+    _write(folder, "training", [row for row in _read(folder) if row[0] != "2"])
+    assert _found(check_folder(folder, finder)) == {
+        ("film-without-label", "training", ("20",)),
+        ("refused", "training", ("20",)),
+        ("mirrored", "training", ("4",)),
+        ("rotated", "test", ("15",)),
+    }
+    _changed(6, np.rot90)(folder)
+    assert ("rotated", "training", ("6",)) not in _found(check_folder(folder, finder))
 
 
 def test_a_decoder_that_fails_in_an_unforeseen_way_costs_one_film(
@@ -422,6 +459,7 @@ def test_the_command_tells_every_fault_and_exits_3(folder: Path, tmp_path: Path,
         "warning: Inverted",
     ):
         assert said in done.stdout
+    assert load_bundle(tmp_path / "m").model in done.stderr
     assert {label.id for label in read_labels(tmp_path / "clean.csv")} == {str(n) for n in TRAINING} - {
         "2",
         "4",

@@ -38,6 +38,7 @@ def check_data(
     from bonexage.evaluation.checks import check_folder, clean_csv
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
+    from bonexage.reports.text import footer
     from bonexage.reports.writing import write_whole
 
     assessor = Assessor(load_bundle(model), threads=threads)
@@ -61,6 +62,7 @@ def check_data(
             )
         write_whole(write_clean, clean_csv(clean))
         note(f"{len(clean)} training labels without a fault: {write_clean}")
+    note(footer(state.model))
     if state.errors:
         raise typer.Exit(SOME_UNUSABLE)
 

@@ -79,7 +79,7 @@ def check_folder(
     known = {one.split: one for one in listed}
     if say is not None:
         say("Comparing the films with one another.")
-    findings += _films(scanned)
+    findings += _films(scanned, turned_by_model=assessor.finds_hands)
     findings += _far_off(scanned, known)
     findings += _same_ids(known)
     findings += _exact(scanned, known)
@@ -177,16 +177,21 @@ def _labels_and_films(listed: _Listed, unread: Mapping[tuple[Split, Path], Unrea
             yield Finding("two-files", split, (name,), f"{name}: {files}", (name,))
 
 
-def _films(scanned: Sequence[ScannedFilm]) -> Iterator[Finding]:
-    """What is to be known of single films: cautions of reading, and turned hands."""
-    turns: Sequence[int] = []
-    if scanned:
+def _films(scanned: Sequence[ScannedFilm], *, turned_by_model: bool) -> Iterator[Finding]:
+    """What is to be known of single films: cautions, turned hands, films that the model refuses.
+
+    A model that finds hands says itself which are turned.
+    """
+    turns: Sequence[int] = [0] * len(scanned)
+    if scanned and not turned_by_model:
         turns = quarter_turns(np.stack([one.small for one in scanned]), carried_upright()).tolist()
     for one, turn in zip(scanned, turns, strict=True):
         film = one.film
         for caution in one.cautions:
             code = caution.code if caution.code in KINDS else "read-with-care"
             yield Finding(code, film.split, (film.id,), f"{film.path.name}: {caution.sentence}")
+        if one.refused:
+            yield Finding("refused", film.split, (film.id,), f"{film.path.name}: {one.refused}")
         if turn:
             said = f"{film.path.name}: the hand seems to lie {_TURNS[turn]}"
             yield Finding("rotated", film.split, (film.id,), said)

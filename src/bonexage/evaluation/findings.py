@@ -43,6 +43,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "film-without-label": Kind("Films without a label", False, "Label them; training leaves them out"),
     "near-duplicate": Kind("Films that are nearly the same", False, "Look whether they are one film"),
     "far-from-label": Kind("Read far off their labels", False, "Look whether the label is wrong"),
+    "refused": Kind("Films that the model refuses", False, "Leave out what is no left hand and wrist"),
+    "mirrored": Kind("Right hands, or mirrored films", False, "Look whether they are left hands"),
     "rotated": Kind("Hands that seem to lie turned", False, "Look at them, and turn them upright"),
     "inverted": Kind("Inverted films", False, "Nothing: they are turned round on reading"),
     "damaged-header": Kind("Headers that are damaged in part", False, "Copy them again if they look wrong"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bonexage.assessment import Caution
-from bonexage.errors import BonexageError, UnreadableFile
+from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
 from bonexage.evaluation.duplicates import Small, shrink
 from bonexage.model.assessor import Assessor, PlacedFilm
 from bonexage.model.runtime import usable_cores
@@ -42,7 +42,8 @@ class ScannedFilm:
         size: height and width in pixels as stored.
         kind: the file format.
         bits: of a value as stored, or None.
-        cautions: what had to be mended on reading.
+        cautions: what had to be mended on reading, and in placing the hand where the model finds hands.
+        refused: why the model refuses it; empty where it does not.
         small: uint8 `[64, 64]`, as `duplicates.shrink` makes it.
         bone_age_months: as the model reads it, or None where it was not asked.
     """
@@ -53,6 +54,7 @@ class ScannedFilm:
     kind: str
     bits: int | None
     cautions: tuple[Caution, ...]
+    refused: str
     small: Small
     bone_age_months: float | None
 
@@ -107,6 +109,12 @@ def _read(film: FilmFile, assessor: Assessor) -> _Read | UnreadFilm:
             subject=str(film.path),
         )
         return UnreadFilm(film, unforeseen)
+    placed, refused = None, ""
+    if film.sex is not None or assessor.finds_hands:
+        try:
+            placed = assessor.place(radiograph)
+        except RefusedRadiograph as error:
+            refused = error.problem
     source = radiograph.provenance
     scanned = ScannedFilm(
         film,
@@ -114,11 +122,12 @@ def _read(film: FilmFile, assessor: Assessor) -> _Read | UnreadFilm:
         source.original_size,
         source.kind,
         source.bits,
-        radiograph.cautions,
+        placed.cautions if placed else radiograph.cautions,
+        refused,
         shrink(radiograph.pixels),
         None,
     )
-    return _Read(scanned, None if film.sex is None else assessor.place(radiograph))
+    return _Read(scanned, None if film.sex is None else placed)
 
 
 def _assessed(ready: Sequence[_Read | UnreadFilm], assessor: Assessor) -> Iterator[ScannedFilm | UnreadFilm]:

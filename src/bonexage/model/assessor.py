@@ -101,6 +101,11 @@ class Assessor:
         """How films are brought to the network's input."""
         return self._preprocessing
 
+    @property
+    def finds_hands(self) -> bool:
+        """Whether it finds the hand in a film first, and refuses a film without one."""
+        return self._locator is not None
+
     def assess(
         self,
         film: str | Path | Radiograph,
