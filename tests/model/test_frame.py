@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from bonexage.model.frame import FRAME_WIDTH, HandFrame, cut, whole_film
+from bonexage.model.frame import FRAME_WIDTH, HandFrame, cut, smaller, whole_film, without_hand
 from hands import drawn_hand
 
 
@@ -87,3 +87,27 @@ def test_a_film_with_more_pixels_is_shrunk_without_aliasing() -> None:
     seen = cut(stripes, whole_film(stripes.shape), 96, 96)
     assert seen[4:-4, 4:-4].std() < 0.03
     assert seen[4:-4, 4:-4].mean() == pytest.approx(0.5, abs=0.02)
+
+
+@given(angle=st.floats(-3, 3), height=st.floats(40, 120), x=st.floats(30, 90), y=st.floats(40, 110))
+@settings(max_examples=30, deadline=None)
+def test_a_hand_is_painted_over_and_the_rest_of_the_film_left_alone(
+    angle: float, height: float, x: float, y: float
+) -> None:
+    film = np.random.default_rng(0).random((150, 120), dtype=np.float32) * 0.2 + 0.7
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    frame = HandFrame(height * turn, np.array([x, y]))
+    painted = without_hand(film, frame)
+    inside = cut(painted, frame, 40, 32)[2:-2, 2:-2]
+    assert np.unique(inside[inside > 0]).size == 1
+    far = np.hypot(*(np.indices(film.shape)[::-1] + 0.5 - np.array([x, y])[:, None, None])) > height
+    assert np.array_equal(painted[far], film[far])
+
+
+def test_a_film_made_smaller_shows_the_same_hand_in_its_frame() -> None:
+    film = drawn_hand(500, 400)
+    frame = HandFrame(np.eye(2) * 400.0, np.array([190.0, 260.0]))
+    small, there = smaller(film, frame, 250)
+    assert small.shape == (250, 200)
+    assert np.abs(cut(small, there, 96, 78) - cut(film, frame, 96, 78)).mean() < 0.02
+    assert smaller(small, there, 250)[0] is small

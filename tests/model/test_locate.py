@@ -148,6 +148,36 @@ def test_what_is_found_and_is_not_like_a_hand_is_refused(tmp_path: Path) -> None
         assessor.assess(_film(tmp_path / "other.png", np.roll(hand, 70, axis=0)), "F")
 
 
+def test_a_second_hand_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = drawn_hand(200, 160)
+    frame = HandFrame(np.eye(2) * 200.0, np.array([80.0, 100.0]))
+    bundle = small_bundle(
+        tmp_path / "model",
+        preprocessing=Preprocessing("hand", 64, 64),
+        locator=fixed_locator(at_rest()),
+        hands=pack_hands([(one, frame)]),
+    )
+    places = [frame, HandFrame(np.eye(2) * 200.0, np.array([240.0, 100.0]))]
+
+    def find(self: Locator, pixels: NDArray[np.float32]) -> Finding:
+        """The first of the two places that shows something, at whatever size the film is."""
+        scale = pixels.shape[0] / 200
+        for place_ in places:
+            here = HandFrame(place_.matrix * scale, place_.middle * scale)
+            left = int(here.middle[0] - 80 * scale)
+            strip = pixels[:, left : left + int(160 * scale)]
+            if strip.size and strip.std() > 0.1:
+                return Finding(here, True, 1.0, 0.0)
+        return Finding(whole_film(pixels.shape), False, 0.0, 1.0)
+
+    monkeypatch.setattr(Locator, "find", find)
+    assessor = Assessor(bundle, threads=1)
+    alone = np.hstack([one, np.full_like(one, 0.1)])
+    assert assessor.assess(_film(tmp_path / "one.png", alone), "F").bone_age_months >= 0
+    with pytest.raises(RefusedRadiograph, match="more than one hand"):
+        assessor.assess(_film(tmp_path / "two.png", np.hstack([one, one])), "F")
+
+
 def test_a_hand_is_placed_alike_however_bright_the_film_is() -> None:
     film, how = drawn_hand(300, 240), Preprocessing("hand", 96, 80)
     frame = HandFrame(np.eye(2) * 180.0, np.array([120.0, 150.0]))

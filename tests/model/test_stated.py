@@ -1,4 +1,4 @@
-"""What the caller says wins over a header, what is left open the header says, and each disagreement is told."""
+"""What the caller says wins over a header, what is open the header says, and a disagreement is told."""
 
 from __future__ import annotations
 

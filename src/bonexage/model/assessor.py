@@ -24,6 +24,7 @@ from bonexage.assessment import (
 from bonexage.clinic.growth import age_range_months, score
 from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
+from bonexage.model.frame import smaller, without_hand
 from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
@@ -36,6 +37,7 @@ from bonexage.subject import Sex, Subject
 DEFAULT_COVERAGE: Final = 0.9
 EDGE_MONTHS: Final = 12.0
 TURNED_DEGREES: Final = 25.0
+_SIDE_FOR_OTHERS: Final = 256  # pixels of the longer side, where a second hand is looked for
 
 Outcome: TypeAlias = Assessment | Failure
 
@@ -160,13 +162,19 @@ class Assessor:
         if self._locator is None:
             return None
         finding = self._locator.find(radiograph.pixels)
-        alike = self._likeness is None or (
-            self._likeness.of(radiograph.pixels, finding.frame) >= LEAST_LIKENESS
-        )
-        if not (finding.found and alike):
+        alike = _likeness_of(self._likeness, radiograph.pixels, finding)
+        if not finding.found or (alike is not None and alike < LEAST_LIKENESS):
             raise RefusedRadiograph(
                 "no single hand and wrist was found in it",
                 remedy="Give a radiograph of one whole hand with its wrist",
+                subject=radiograph.provenance.name,
+            )
+        rest = without_hand(*smaller(radiograph.pixels, finding.frame, _SIDE_FOR_OTHERS))
+        alike = _likeness_of(self._likeness, rest, self._locator.find(rest))
+        if alike is not None and alike >= LEAST_LIKENESS:
+            raise RefusedRadiograph(
+                "it shows more than one hand",
+                remedy="Give a radiograph of the left hand alone, or the part of this one that shows it",
                 subject=radiograph.provenance.name,
             )
         return finding
@@ -327,6 +335,11 @@ def _preprocessing(
         return replace(described, height=wished[0], width=wished[1])
     except ValueError as error:
         raise WrongUse(str(error), remedy="Give an input size of 32 pixels or more") from None
+
+
+def _likeness_of(likeness: Likeness | None, pixels: NDArray[np.float32], finding: Finding) -> float | None:
+    """How like a hand it is where one was found; None where none was, or the model cannot tell."""
+    return likeness.of(pixels, finding.frame) if likeness and finding.found else None
 
 
 def _sexes(subject: Subject) -> tuple[Sex, ...]:

@@ -16,6 +16,9 @@ _SHARPER: Final = (
     1.25  # a film is shrunk (antialiased) first, to at most so many of its pixels for one that is read
 )
 
+_COVERED: Final = 1.1  # part of a frame that is painted over with its hand
+_GROUND: Final = 20.0  # percentile of the rest of the film that is taken for its ground
+
 
 @dataclass(frozen=True, eq=False)
 class HandFrame:
@@ -89,3 +92,29 @@ def cut(
         (columns, rows), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR, fillcolor=outside
     )
     return np.asarray(seen, dtype=np.float32)
+
+
+def smaller(
+    pixels: NDArray[np.float32], frame: HandFrame, side: int
+) -> tuple[NDArray[np.float32], HandFrame]:
+    """A film whose longer side has at most `side` pixels, and the frame of its hand there."""
+    scale = side / max(pixels.shape)
+    if scale >= 1:
+        return pixels, frame
+    height, width = (max(1, round(each * scale)) for each in pixels.shape)
+    film = Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), Image.Resampling.BILINEAR)
+    scales = np.array([width / pixels.shape[1], height / pixels.shape[0]])
+    return np.asarray(film), HandFrame(scales[:, np.newaxis] * frame.matrix, scales * frame.middle)
+
+
+def without_hand(pixels: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
+    """A film in which the hand in a frame, and a little around it, is painted over with the film's ground."""
+    rows, columns = np.indices(pixels.shape) + 0.5
+    u, v = np.linalg.inv(frame.matrix) @ (
+        np.stack([columns.ravel(), rows.ravel()]) - frame.middle[:, np.newaxis]
+    )
+    covered = (np.abs(u) < _COVERED * FRAME_WIDTH / 2) & (np.abs(v) < _COVERED / 2)
+    covered = covered.reshape(pixels.shape)
+    rest = pixels[~covered]
+    ground = np.percentile(rest, _GROUND) if rest.size else 0.0
+    return np.where(covered, np.float32(ground), pixels)
