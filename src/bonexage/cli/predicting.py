@@ -28,7 +28,8 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH", help="Films, folders, patterns, a list file (@names or .txt), or - for stdin."
+            metavar="PATH",
+            help="Films, folders, zips, a DICOMDIR, patterns, a list file (@names or .txt), or - for stdin.",
         ),
     ],
     *,

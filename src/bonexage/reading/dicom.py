@@ -72,11 +72,10 @@ def decode_dicom(
         UnreadableFile: no picture can be read from the bytes, within the limits.
         RefusedRadiograph: the picture is no radiograph, such as a CT slice.
     """
-    if importlib.util.find_spec("pydicom") is None:
-        raise MissingExtra("Reading DICOM", "dicom")
+    _check_installed()
     if not data:
         raise UnreadableFile("the file is empty", remedy=_AGAIN, subject=name)
-    head, body = _asked({"page": page}, data, name, limits)
+    head, body = _asked({"want": "film", "page": page}, data, name, limits)
     try:
         height, width = head["size"]
         grey = np.frombuffer(body, dtype="<f4").reshape(height, width).astype(np.float32, copy=False)
@@ -92,6 +91,34 @@ def decode_dicom(
         )
     except (KeyError, TypeError, ValueError):
         raise _unforeseen(name) from None
+
+
+def films_of_disc(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> list[tuple[str, ...]]:
+    """The images that a DICOMDIR names, each as the parts of its path from the DICOMDIR's folder.
+
+    Raises:
+        MissingExtra: pydicom is not installed.
+        UnreadableFile: the bytes are no DICOMDIR, or name what lies outside its folder.
+    """
+    _check_installed()
+    head, _ = _asked({"want": "disc"}, data, name, limits)
+    files = [tuple(str(part) for part in file) for file in head.get("files", ())]
+    if not all(_is_name(part) for file in files for part in file):
+        raise UnreadableFile(
+            "the disc's index names files outside its folder",
+            remedy="Give the films themselves",
+            subject=name,
+        )
+    return files
+
+
+def _is_name(part: str) -> bool:
+    return part not in ("", ".", "..") and part.isprintable() and not set(part) & set("/\\:")
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("pydicom") is None:
+        raise MissingExtra("Reading DICOM", "dicom")
 
 
 def _stated(said: Mapping[str, Any]) -> Stated:

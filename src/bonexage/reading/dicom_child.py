@@ -33,6 +33,8 @@ def main() -> None:
 def _handled(head: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes | memoryview]:
     """The answer to one request; whatever goes wrong is an answer too."""
     try:
+        if head["want"] == "disc":
+            return _disc(body), b""
         return _film(body, head["page"])
     except (UnreadableFile, RefusedRadiograph) as error:
         return _failure(type(error).__name__, error.problem, error.remedy), b""
@@ -64,6 +66,12 @@ def _film(body: bytes, page: int | None) -> tuple[dict[str, Any], memoryview]:
             "body_part": stated.body_part,
         },
     }, np.ascontiguousarray(film.grey, dtype="<f4").data.cast("B")
+
+
+def _disc(body: bytes) -> dict[str, Any]:
+    from bonexage.reading.dicom_film import files_of_disc
+
+    return {"files": files_of_disc(body)}
 
 
 def _failure(kind: str, problem: str, remedy: str) -> dict[str, Any]:

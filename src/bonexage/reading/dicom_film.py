@@ -43,6 +43,8 @@ FILM_CLASSES: Final = frozenset(
 )
 # Modality (0008,0060) of radiographs, of what was captured from them, and what some scanners write.
 FILM_MODALITIES: Final = frozenset({"", "CR", "DX", "DR", "RG", "OT", "SC"})
+# Any of these makes a data set of what was parsed without a preamble.
+_SIGNS: Final = ("SOPClassUID", "Rows", "PatientID", "DirectoryRecordSequence")
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 
 VIEW_REFUSED: Final = Caution(
@@ -119,7 +121,7 @@ def read_dataset(data: bytes) -> FileDataset:
         _check_inflated(memoryview(data)[meta.end :])
     try:
         dataset = dcmread(io.BytesIO(data), force=True)
-        known = any(keyword in dataset for keyword in ("SOPClassUID", "Rows", "PatientID"))
+        known = any(keyword in dataset for keyword in _SIGNS)
     except InvalidDicomError:
         known = False
     except RecursionError:
@@ -133,6 +135,26 @@ def read_dataset(data: bytes) -> FileDataset:
     if not known:
         raise UnreadableFile("this is not a DICOM file, or its header is damaged", remedy=_AGAIN)
     return dataset
+
+
+def files_of_disc(data: bytes) -> list[list[str]]:
+    """What a DICOMDIR calls images, each as the parts of its path.
+
+    Raises:
+        UnreadableFile: it is none, or damaged.
+    """
+    dataset = read_dataset(data)
+    try:
+        images = [
+            item.get("ReferencedFileID")
+            for item in dataset.get("DirectoryRecordSequence") or ()
+            if text(item, "DirectoryRecordType") == "IMAGE"
+        ]
+    except Exception as error:  # as in read_dataset
+        raise UnreadableFile(
+            f"the disc's index is damaged ({type(error).__name__})", remedy="Give the films themselves"
+        ) from None
+    return [[image] if isinstance(image, str) else [str(part) for part in image] for image in images if image]
 
 
 def _check_inflated(packed: memoryview) -> None:

@@ -8,13 +8,14 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, TextIO
 
-from bonexage.errors import UnreadableFile, WrongUse
+from bonexage.errors import BonexageError, UnreadableFile, WrongUse
 from bonexage.radiograph import Radiograph
-from bonexage.reading.dicom import decode_dicom
-from bonexage.reading.dicom_meta import is_dicom
+from bonexage.reading.archives import SUFFIX, archive_in, member_bytes, members
+from bonexage.reading.dicom import decode_dicom, films_of_disc
+from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom
 from bonexage.reading.images import decode_image
 
 FILM_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -27,7 +28,7 @@ def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
     """Read one film: PNG, JPEG, TIFF, BMP, WebP or DICOM.
 
     Args:
-        path: the file; it stands in the provenance as given.
+        path: the file, also one in an archive, as in `study.zip/IM1`; it stands in the provenance as given.
         page: the page or frame of a file with several, counted from 1.
 
     Raises:
@@ -36,19 +37,20 @@ def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
         MissingExtra: it is a DICOM file, and what reads those is not installed.
     """
     name = str(path)
-    data = _bytes_of(Path(path), name)
+    data = _film_bytes(Path(path), name)
     if is_dicom(data) or Path(path).suffix.lower() in DICOM_SUFFIXES:
         return decode_dicom(data, name, page=page)
     return decode_image(data, name, page=page)
 
 
 def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator[str]:
-    """Name the films that are asked for, one after the other, without opening any.
+    """Name the films that are asked for, one after the other; of a DICOM file no more than its kind is read.
 
-    A path is a film; a folder (all pictures in it and below, sorted by name); a pattern such as
-    `films/*.png` (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst, with a
-    path a line as seen from the working folder; or `-`, the same from the standard input. What matches
-    nothing is named as it was given, so that it is reported when it cannot be read.
+    A path is a film; a folder or a zip archive (all pictures and DICOM images in it and below, sorted by
+    name); a DICOMDIR (the images that it names); a pattern such as `films/*.png` (`**` goes below); a list
+    file, written `@names` or ending in .txt, .list or .lst, with a path a line as seen from the working
+    folder; or `-`, the same from the standard input. What matches nothing is named as it was given, so that
+    it is reported when it cannot be read.
 
     Args:
         paths: what was asked for.
@@ -67,15 +69,23 @@ def _asked_for(path: str, stdin: TextIO) -> Iterable[str]:
     mode = _mode(path)
     if path == "-":
         return _names_in(stdin)
-    if path.startswith("@") and mode == 0:
-        return _listed(path[1:])
-    if stat.S_ISREG(mode) and Path(path).suffix.lower() in LIST_SUFFIXES:
-        return _listed(path)
     if stat.S_ISDIR(mode):
         return _below(path)
-    if mode == 0 and any(mark in path for mark in "*?["):
-        return _matching(path)
-    return [path]
+    if stat.S_ISREG(mode):
+        return _in_file(path)
+    if path.startswith("@") and mode == 0:
+        return _listed(path[1:])
+    return _matching(path) if mode == 0 and any(mark in path for mark in "*?[") else [path]
+
+
+def _in_file(path: str) -> Iterable[str]:
+    """What a file stands for: those that it lists or holds, or itself."""
+    file = Path(path)
+    if file.suffix.lower() in LIST_SUFFIXES:
+        return _listed(path)
+    if file.suffix.lower() == SUFFIX:
+        return _inside(path)
+    return _of_disc(path) if file.name.upper() == "DICOMDIR" else [path]
 
 
 def _mode(path: str) -> int:
@@ -106,17 +116,77 @@ def _films_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
         return
     inner = [entry.name for entry in entries if entry.is_dir()]
     for entry in entries:
-        if entry.name not in inner and Path(entry.name).suffix.lower() in FILM_SUFFIXES:
+        if entry.name not in inner and _is_film(folder / entry.name):
             yield folder / entry.name
     for name in inner:
         yield from _films_below(folder / name, above | {real})
+
+
+def _is_film(path: Path) -> bool:
+    """A picture by its suffix; a DICOM image by its first bytes, if its suffix does not speak against it."""
+    if path.suffix.lower() in FILM_SUFFIXES:
+        return True
+    if not _may_be_dicom(path) or not stat.S_ISREG(_mode(str(path))):
+        return False
+    try:
+        with path.open("rb") as file:
+            return _is_dicom_image(path, file.read(HEAD_BYTES))
+    except OSError:
+        return path.suffix.lower() in DICOM_SUFFIXES
+
+
+def _may_be_dicom(path: PurePath) -> bool:
+    """DICOM files end in .dcm, in nothing, or, where they are named after a UID, in a number."""
+    suffix = path.suffix.lower()
+    return suffix in DICOM_SUFFIXES or not suffix.strip(".0123456789")
+
+
+def _is_dicom_image(path: PurePath, head: bytes) -> bool:
+    if not is_dicom(head):
+        return path.suffix.lower() in DICOM_SUFFIXES
+    return file_meta(head).may_be_a_picture
+
+
+def _inside(archive: str) -> Iterator[str]:
+    """The films in an archive; the archive itself where it holds none or cannot be read."""
+    try:
+        films = [name for name in members(Path(archive)) if _is_film_inside(archive, PurePosixPath(name))]
+    except UnreadableFile:
+        films = []
+    yield from [f"{archive}/{name}" for name in films] or [archive]
+
+
+def _is_film_inside(archive: str, name: PurePosixPath) -> bool:
+    if name.suffix.lower() in FILM_SUFFIXES:
+        return True
+    if not _may_be_dicom(name):
+        return False
+    try:
+        return _is_dicom_image(name, member_bytes(Path(archive), str(name), archive, most=HEAD_BYTES))
+    except UnreadableFile:
+        return name.suffix.lower() in DICOM_SUFFIXES
+
+
+def _of_disc(directory: str) -> Iterator[str]:
+    """The images that a DICOMDIR names, as they lie beside it; itself where it cannot be read."""
+    try:
+        named = films_of_disc(_bytes_of(Path(directory), directory), directory)
+    except BonexageError:
+        named = []
+    yield from [str(_found(Path(directory).parent, parts)) for parts in named] or [directory]
+
+
+def _found(folder: Path, parts: tuple[str, ...]) -> Path:
+    """Where a file of a disc lies; some systems show a disc's names in small letters."""
+    path, small = folder.joinpath(*parts), folder.joinpath(*(part.lower() for part in parts))
+    return small if not path.exists() and small.exists() else path
 
 
 def _matching(pattern: str) -> Iterator[str]:
     """The films a pattern matches; other files only where it matches no films."""
     matches = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     files = sorted(match for match in matches if stat.S_ISREG(_mode(match)))
-    films = [file for file in files if Path(file).suffix.lower() in FILM_SUFFIXES]
+    films = [file for file in files if Path(file).suffix.lower() in FILM_SUFFIXES | DICOM_SUFFIXES]
     yield from films or files or [pattern]
 
 
@@ -134,6 +204,23 @@ def _listed(list_file: str) -> list[str]:
 
 def _names_in(lines: Iterable[str]) -> Iterator[str]:
     return (line.strip() for line in lines if line.strip())
+
+
+def _film_bytes(path: Path, name: str) -> bytes:
+    """The bytes of a film, on disk or in an archive."""
+    within = archive_in(path)
+    if within:
+        return member_bytes(*within, name)
+    data = _bytes_of(path, name)
+    if path.suffix.lower() == SUFFIX and data.startswith(b"PK"):
+        members(path)
+        raise UnreadableFile(
+            "the archive holds no film", remedy="Give one with pictures or DICOM films", subject=name
+        )
+    if path.name.upper() == "DICOMDIR" and file_meta(data[:HEAD_BYTES]).sop_class == DIRECTORY:
+        films_of_disc(data, name)
+        raise UnreadableFile("the disc holds no film", remedy="Give the films themselves", subject=name)
+    return data
 
 
 def _bytes_of(path: Path, name: str) -> bytes:
