@@ -31,6 +31,7 @@ from models import small_bundle, small_network
 Run = Callable[..., Result]
 COMMANDS = (
     "predict",
+    "explain",
     "demo",
     "info",
     "follow",
@@ -353,6 +354,19 @@ def test_info_tells_what_a_model_is(run: Run) -> None:
     assert stored["hash"] == bundle.hash
     assert stored["preprocessing"]["height"] == 64
     assert "residuals_months" not in json.dumps(stored)
+
+
+def test_explain_draws_a_map_beside_the_film_or_where_it_is_told(run: Run, tmp_path: Path) -> None:
+    done = run("explain", "f0.png", "--sex", "F", "--model", "model.zip", "--threads", "1")
+    assert done.exit_code == 0
+    said = _predict(run, "f0.png", "--sex", "F").stdout.splitlines()[0]
+    assert done.stdout.splitlines()[0] == said
+    assert DISCLAIMER in done.stderr
+    assert (tmp_path / "f0-explained.png").read_bytes().startswith(b"\x89PNG")
+    told = run("explain", "f0.png", "--model", "model.zip", "--out", "there/map.png")
+    assert told.exit_code == 0
+    assert (tmp_path / "there/map.png").is_file()
+    assert run("explain", "missing.png", "--model", "model.zip").exit_code == 3
 
 
 def test_evaluate_measures_a_model_on_a_data_folder(run: Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
 from bonexage.model import assessor as assessor_module
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.relevance import lay_on_film
 from bonexage.radiograph import Radiograph
 from bonexage.subject import Sex, Subject
 from films import radiograph, write_film
@@ -51,6 +52,24 @@ def test_a_file_and_the_radiograph_read_from_it_are_assessed_alike(assessor: Ass
 
     assert assessor.assess(film, "F") == assessor.assess(read_radiograph(film), "F")
     assert assessor.assess(str(film), "F").file == str(film)
+
+
+def test_an_explanation_is_the_assessment_and_its_map_laid_on_the_film(assessor: Assessor) -> None:
+    hand, how = radiograph(), assessor.preprocessing
+    found = assessor.explain(hand, "F", 96.0)
+    assert found.assessment == assessor.assess(hand, "F", 96.0)
+    shown = normalise(place(hand.pixels, how)[np.newaxis], how)[0, 0]
+    means = shown.reshape(how.height // 32, 32, how.width // 32, 32).mean(axis=(1, 3))
+    assert found.cells == pytest.approx(means, abs=1e-5)
+    assert np.array_equal(found.months, lay_on_film(found.cells, hand.pixels.shape, how))
+    assert found.pixels is hand.pixels
+    assert assessor.explain(hand).cells == pytest.approx(means, abs=1e-5)
+
+
+def test_a_model_without_a_map_says_so(tmp_path: Path) -> None:
+    bare = small_bundle(tmp_path / "bare", onnx=small_network(outputs=("months",)))
+    with pytest.raises(BundleError, match="no map"):
+        Assessor(bare, threads=1).explain(radiograph(), "F")
 
 
 def test_the_assessment_names_model_subject_and_interval(assessor: Assessor) -> None:

@@ -24,10 +24,11 @@ from bonexage.assessment import (
 from bonexage.clinic.growth import age_range_months, score
 from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
-from bonexage.model.frame import smaller, without_hand
+from bonexage.model.frame import HandFrame, smaller, without_hand
 from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.relevance import Explanation, lay_on_film
 from bonexage.model.runtime import Runtime, usable_cores
 from bonexage.model.stated import hand_cautions, settle
 from bonexage.radiograph import Radiograph
@@ -57,11 +58,13 @@ class PlacedFilm:
         file: the path or name as given.
         pixels: uint8 `[height, width]` of the network's input.
         cautions: what reading the film and finding its hand gave cause for.
+        frame: where its hand was found, where the model wants that.
     """
 
     file: str
     pixels: NDArray[np.uint8]
     cautions: tuple[Caution, ...]
+    frame: HandFrame | None = None
 
 
 class Assessor:
@@ -139,6 +142,38 @@ class Assessor:
         placed = self.place(radiograph)
         placed = replace(placed, cautions=(*placed.cautions, *cautions))
         return self.assess_placed([(placed, subject)], coverage=coverage)[0]
+
+    def explain(
+        self,
+        film: str | Path | Radiograph,
+        sex: Sex | str = Sex.UNKNOWN,
+        age_months: float | None = None,
+        *,
+        coverage: float = DEFAULT_COVERAGE,
+        page: int | None = None,
+    ) -> Explanation:
+        """Assess one radiograph and say what in it moved the answer: for an unknown sex the mean of both.
+
+        Arguments and errors are those of `assess`.
+
+        Raises:
+            BundleError: the model gives no map.
+        """
+        subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
+        radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
+        placed = self.place(radiograph)
+        (assessment,) = self.assess_placed([(placed, subject)], coverage=coverage)
+        male = np.array([[each is Sex.MALE] for each in _sexes(assessment.subject)], dtype=np.float32)
+        shown = normalise(np.repeat(placed.pixels[np.newaxis], len(male), axis=0), self._preprocessing)
+        maps = self._runtime.run(shown, male).activation_map
+        if maps is None:
+            raise BundleError(
+                "this model gives no map of what moved its answer", remedy="Export it again with this version"
+            )
+        cells = np.asarray(maps.mean(axis=0), dtype=np.float32)
+        height, width = radiograph.pixels.shape
+        months = lay_on_film(cells, (height, width), self._preprocessing, placed.frame)
+        return Explanation(assessment, radiograph.pixels, months, cells)
 
     def place(self, radiograph: Radiograph) -> PlacedFilm:
         """Bring a radiograph to the network's input, its hand found first where the model wants that.
