@@ -1,0 +1,185 @@
+"""Whether the map of what moved an answer shows it: held against bones outlined by hand, and against chance.
+
+    BONEXAGE_DATA=folder python benchmarks/explanation.py [bundle]
+
+On the test films of rsna-100px whose growth plates, epiphyses, carpal bones and joints were outlined by hand:
+the share of the map's mass in the outlines over their share of the film (1 is chance); how often the map's
+peak lies in them; how far readings move when what the map points at is blurred or shown first (deletion and
+insertion, Petsiuk et al., RISE, BMVC 2018), beside a random order and one from the middle outwards; and how
+much of the map outlives weights that were shuffled (Adebayo et al., Sanity checks for saliency maps, NeurIPS
+2018). Writes `evaluation/explanation/explanation.json`; ends with 1 below three times chance.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+from bonexage.disk import write_atomically
+from bonexage.errors import RefusedRadiograph
+from bonexage.model.assessor import Assessor
+from bonexage.model.bundle import Bundle, load_bundle
+from bonexage.model.relevance import Explanation
+from bonexage.radiograph import Radiograph
+from bonexage.reading.files import read_radiograph
+from bonexage.reading.folder import LabelledFilm, read_split
+
+OUT = Path(__file__).parents[1] / "evaluation" / "explanation"
+MASKS = ("epiphysis", "articular-surface")
+LEAST_CONCENTRATION = 3.0
+NEAR_PIXELS = 3
+STEPS = tuple(round(share, 1) for share in np.arange(0.1, 1.0, 0.1))
+RESAMPLES = 2000
+
+Floats = NDArray[np.float32]
+Order = Callable[[Floats, np.random.Generator], Floats]
+
+ORDERS: dict[str, Order] = {
+    "map": lambda weight, rng: weight,
+    "random": lambda weight, rng: np.asarray(
+        Image.fromarray(rng.random((10, 8), dtype=np.float32)).resize(
+            weight.shape[::-1], Image.Resampling.BILINEAR
+        )
+    ),
+    "middle": lambda weight, rng: (
+        -np.hypot(*(np.indices(weight.shape) - np.array(weight.shape)[:, None, None] / 2))
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """A film with the bones that were outlined on it, bool `[height, width]`."""
+
+    film: LabelledFilm
+    radiograph: Radiograph
+    bones: NDArray[np.bool_]
+
+
+def outlined_films(folder: Path) -> Iterator[Outlined]:
+    """The test films that have outlines; a film that lost a border to the reading is left out."""
+    films, _ = read_split(folder, "test")
+    for film in films:
+        files = [folder / "masks" / kind / f"{film.id}.png" for kind in MASKS]
+        radiograph = read_radiograph(film.path)
+        masks = [np.asarray(Image.open(file).convert("L")) >= 128 for file in files if file.is_file()]
+        if len(masks) == len(MASKS) and all(mask.shape == radiograph.pixels.shape for mask in masks):
+            yield Outlined(film, radiograph, np.logical_or.reduce(masks))
+
+
+def concentration(weight: Floats, bones: NDArray[np.bool_]) -> float:
+    """The share of a map's mass in the outlines over their share of the film."""
+    return float(weight[bones].sum() / weight.sum() / bones.mean())
+
+
+def near(bones: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The outlines and a few pixels around them."""
+    grown = Image.fromarray(bones).convert("L").filter(ImageFilter.MaxFilter(2 * NEAR_PIXELS + 1))
+    return np.asarray(grown) > 0
+
+
+def points_at(weight: Floats, bones: NDArray[np.bool_]) -> bool:
+    """Whether the map's peak lies in or near the outlines (the pointing game, Zhang et al., IJCV 2018)."""
+    return bool(near(bones)[np.unravel_index(int(weight.argmax()), weight.shape)])
+
+
+def curves(
+    assessor: Assessor, one: Outlined, found: Explanation, rng: np.random.Generator
+) -> dict[str, float]:
+    """Mean absolute shift of the reading as parts are blurred, and as they alone are shown, by order."""
+    film = one.radiograph.pixels
+    blurred = np.asarray(Image.fromarray((film * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(6)))
+    ground = (blurred / np.float32(255)).astype(np.float32)
+    weight = np.abs(found.months)
+    shifts = {}
+    for name, order in ORDERS.items():
+        rank = order(weight, rng).ravel().argsort()[::-1].argsort().reshape(film.shape) / film.size
+        for kind, (first, then) in {"deletion": (ground, film), "insertion": (film, ground)}.items():
+            readings = [
+                reading(assessor, replace(one.radiograph, pixels=np.where(rank < share, first, then)), one)
+                for share in STEPS
+            ]
+            known = [abs(each - found.assessment.bone_age_months) for each in readings if each is not None]
+            shifts[f"{kind} {name}"] = float(np.mean(known)) if known else np.nan
+    return shifts
+
+
+def reading(assessor: Assessor, radiograph: Radiograph, one: Outlined) -> float | None:
+    """The bone age in months, None where a film that is mostly blurred is refused."""
+    try:
+        return assessor.assess(radiograph, one.film.sex).bone_age_months
+    except RefusedRadiograph:
+        return None
+
+
+def shuffled(bundle: Bundle) -> Bundle:
+    """The same network with the numbers of each of its weights in another order."""
+    import onnx
+    from onnx import numpy_helper
+
+    rng = np.random.default_rng(0)
+    model = onnx.load_from_string(bundle.onnx)
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.ndim > 1:
+            mixed = rng.permutation(values.ravel()).reshape(values.shape)
+            weight.CopyFrom(numpy_helper.from_array(mixed, weight.name))
+    return replace(bundle, onnx=model.SerializeToString())
+
+
+def with_interval(values: Sequence[float]) -> dict[str, float]:
+    """The mean over films with its 95% bootstrap interval."""
+    known = np.array([value for value in values if np.isfinite(value)])
+    draws = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
+    low, high = np.percentile(known[draws].mean(axis=1), [2.5, 97.5])
+    return {"value": float(known.mean()), "low": float(low), "high": float(high)}
+
+
+def main() -> int:
+    data = os.environ.get("BONEXAGE_DATA")
+    if not data:
+        print("Set BONEXAGE_DATA to the folder that holds rsna-100px: without films nothing is measured.")
+        return 0
+    bundle = load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle()
+    assessor, mixed = Assessor(bundle), Assessor(shuffled(bundle))
+    rng = np.random.default_rng(0)
+    measured: dict[str, list[float]] = {}
+    for one in outlined_films(Path(data) / "rsna-100px"):
+        try:
+            found = assessor.explain(one.radiograph, one.film.sex)
+        except RefusedRadiograph:
+            continue
+        weight = np.abs(found.months)
+        other = np.abs(mixed.explain(one.radiograph, one.film.sex).months)
+        seen = weight > 0
+        of_film = {
+            "concentration": concentration(weight, one.bones),
+            "concentration, middle": concentration(np.exp(ORDERS["middle"](weight, rng) / 20), one.bones),
+            "pointing": float(points_at(weight, one.bones)),
+            "pointing, chance": float(near(one.bones)[seen].mean()),
+            "rank correlation with shuffled weights": float(spearmanr(weight[seen], other[seen]).statistic),
+            **curves(assessor, one, found, rng),
+        }
+        for name, value in of_film.items():
+            measured.setdefault(name, []).append(value)
+    films = len(measured["concentration"])
+    figures = {name: with_interval(values) for name, values in measured.items()}
+    print(f"{films} films, {assessor.model}")
+    for name, figure in figures.items():
+        print(f"{name:42}{figure['value']:7.2f} ({figure['low']:.2f} to {figure['high']:.2f})")
+    content = {"model": assessor.model, "films": films, "figures": figures}
+    write_atomically(OUT / "explanation.json", (json.dumps(content, indent=1) + "\n").encode())
+    return int(figures["concentration"]["value"] < LEAST_CONCENTRATION)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
