@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock carried evaluate bench clean
+.PHONY: help demo test environment lint tests wheel lock carried evaluate trust bench clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -94,10 +94,16 @@ evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DA
 	done
 	$(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$(BONEXAGE_DATA)/other-scanner/films" \
 	  --labels "$(BONEXAGE_DATA)/other-scanner/films.csv" --out evaluation/other-scanner
-	$(VENV)/bin/python benchmarks/resolution.py
-	-$(VENV)/bin/python benchmarks/robustness.py
 	$(VENV)/bin/python docs/draw_pictures.py
 	$(VENV)/bin/python docs/write_readme.py
+
+trust: environment ## Measure what the carried model refuses, withstands and shows, on the folders of BONEXAGE_DATA; write TRUST.md
+	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
+	$(VENV)/bin/python benchmarks/resolution.py
+	-$(VENV)/bin/python benchmarks/refusal.py
+	-$(VENV)/bin/python benchmarks/robustness.py
+	-$(VENV)/bin/python benchmarks/explanation.py
+	$(VENV)/bin/python docs/write_trust.py
 
 bench: environment ## Every benchmark, one claim each
 	$(call environment,$(DEMO_VENV),requirements/predict.txt)

@@ -1,0 +1,178 @@
+"""Write TRUST.md: what was measured of intervals, refusal, robustness and explanation, from `evaluation/`.
+
+Usage: python docs/write_trust.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bonexage.assessment import DISCLAIMER
+from bonexage.reports.numbers import with_interval
+
+ROOT = Path(__file__).parents[1]
+EVALUATION = ROOT / "evaluation"
+Stored = dict[str, Any]
+
+
+def read(name: str) -> Stored | None:
+    """What a command wrote to `evaluation/NAME/NAME.json`; None where it was not run."""
+    path = EVALUATION / name / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def folders() -> dict[str, Stored]:
+    """What `bonexage evaluate` wrote, by the name of the data folder."""
+    written = sorted(EVALUATION.glob("*/evaluation.json"))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in written}
+
+
+def table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    """A table in Markdown, numbers to the right."""
+    yield f"| {' | '.join(heads)} |"
+    yield f"|---|{'---:|' * (len(heads) - 1)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def head(title: str, *text: str) -> Iterator[str]:
+    """A section's head and what is said before its table."""
+    yield from (f"## {title}", "", *text, "")
+
+
+def percent(figure: Stored, digits: int = 0) -> str:
+    """A share with its interval in per cent."""
+    return with_interval(figure, lambda value: f"{100 * value:.{digits}f}", name="")
+
+
+def intervals(measured: dict[str, Stored]) -> Iterator[str]:
+    """Coverage and width of the intervals, by data folder."""
+    yield from head(
+        "Intervals", "How many labels lie in the 90% interval, and how wide it is: `make evaluate`."
+    )
+    yield from table(
+        ("folder", "films", "in the interval, %", "mean width, months"),
+        (
+            (
+                f"[`{name}`](evaluation/{name}/evaluation.html)",
+                f"{one['all']['films']:,}",
+                percent(one["all"]["covered"]),
+                with_interval(one["all"]["interval_width_months"], name=""),
+            )
+            for name, one in measured.items()
+            if one["all"].get("covered")
+        ),
+    )
+
+
+def refusal(measured: Stored) -> Iterator[str]:
+    """What is read and what is refused, by kind of picture."""
+    yield from head(
+        "Refusal",
+        "What is read, and what is refused as showing no single hand: `python benchmarks/refusal.py`. In",
+        "brackets: exact 95% intervals. The locator learned from the pictures of `not-a-hand`: those rows",
+        "flatter it.",
+    )
+    yield from table(
+        ("pictures", "number", "rightly read or refused, %"),
+        (
+            (
+                f"{each['kind']}{' (hands)' if each['hands'] else ''}",
+                f"{each['pictures']:,}",
+                percent({"value": each["share"], "low": each["low"], "high": each["high"]}, 1),
+            )
+            for each in measured["kinds"]
+        ),
+    )
+
+
+def robustness(measured: Stored) -> Iterator[str]:
+    """How far readings move under changes of the film."""
+    yield from head(
+        "Robustness",
+        f"How far the readings of {measured['films']} real films move when the film is changed, in months:",
+        "`python benchmarks/robustness.py`. Mild changes may move the median by 2 and the 95th percentile",
+        "by 6.",
+        "",
+        "![Shift of the reading by strength of each change](evaluation/robustness/robustness.png)",
+    )
+    yield from table(
+        ("mild change", "strength", "median", "95th percentile", "refused", ""),
+        (
+            (
+                each["change"],
+                f"{each['strength']:g}",
+                f"{each['median_months']:.1f}",
+                f"{each['percentile_95_months']:.1f}",
+                str(each["refused"]),
+                "**too much**" if each["too_much"] else "",
+            )
+            for each in measured["shifts"]
+            if each["mild"]
+        ),
+    )
+
+
+def resolution(measured: Stored) -> Iterator[str]:
+    """The error by resolution."""
+    yield from head(
+        "Resolution",
+        f"The error on {measured['films']} films as they lose pixels: `python benchmarks/resolution.py`.",
+        "",
+        "![Mean absolute difference by the longer side](evaluation/resolution/resolution.png)",
+    )
+
+
+def explanation(measured: Stored) -> Iterator[str]:
+    """Whether the map of an explanation shows what moved the answer."""
+    yield from head(
+        "Explanation",
+        "Whether the map of `bonexage explain` shows what moved the answer, on",
+        f"{measured['films']} films whose bones were outlined by hand: `python benchmarks/explanation.py`,",
+        "which says what each figure is. In brackets: 95% bootstrap intervals.",
+    )
+    yield from table(
+        ("figure", "mean"),
+        (
+            (name, with_interval(figure, lambda value: f"{value:.2f}", name=""))
+            for name, figure in measured["figures"].items()
+        ),
+    )
+
+
+def page() -> str:
+    """The whole page."""
+    measured = folders()
+    parts = {
+        "refusal": refusal,
+        "robustness": robustness,
+        "resolution": resolution,
+        "explanation": explanation,
+    }
+    stored = {name: read(name) for name in parts}
+    models = {one["model"] for one in (*measured.values(), *stored.values()) if one}
+    lines = [
+        "# What was measured",
+        "",
+        f"Model `{'`, `'.join(sorted(models))}`. Written by `make trust`. {DISCLAIMER}",
+        "The films are RSNA *training* radiographs kept apart, not the challenge's own test set.",
+        "",
+        *intervals(measured),
+    ]
+    for name, part in parts.items():
+        if found := stored[name]:
+            lines += part(found)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    """Write TRUST.md."""
+    (ROOT / "TRUST.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
