@@ -81,7 +81,12 @@ def _body(description: Description) -> list[str]:
         "- Labels are readings by the atlas of Greulich and Pyle; the error is measured against those.",
         "- Few films of children under two years were learned from; films from other scanners, or with a "
         "small hand, may be misread.",
-        "- It does not know a hand from another picture.",
+        "- "
+        + (
+            "A film in which no single hand is found is refused; a picture of another kind may still pass."
+            if how.geometry == "hand"
+            else "It does not know a hand from another picture."
+        ),
         "- "
         + (
             "Intervals are split-conformal, by sex and predicted age."
