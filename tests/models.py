@@ -14,6 +14,7 @@ from bonexage.model.bundle import Bundle, Description, write_bundle
 from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.preprocess import Preprocessing
 from bonexage.model.runtime import ALL_OUTPUTS
+from bonexage.model.spread import HeldOut
 from bonexage.subject import Sex
 
 BOY_MONTHS = 12.0
@@ -71,12 +72,24 @@ def small_network(
     return bytes(model.SerializeToString())
 
 
+def held_out(
+    readings: Sequence[float],
+    labels: Sequence[float],
+    sexes: Sequence[str],
+    apart: Sequence[float] | None = None,
+) -> list[HeldOut]:
+    """Films that a network did not learn from, each of another child."""
+    return [
+        HeldOut(str(i), Sex(sex), float(reading), float(label), None if apart is None else float(apart[i]))
+        for i, (reading, label, sex) in enumerate(zip(readings, labels, sexes, strict=True))
+    ]
+
+
 def small_calibration(films: int = 400) -> Calibration:
-    """A calibration whose residuals are 0, 0.05, 0.10 ... months for both sexes in every band."""
+    """A calibration whose residuals are 0, 0.025, 0.05 ... months for both sexes in every band."""
     predicted = [i % 10 * 24.0 + 12.0 for i in range(films)]
-    labelled = [months + i * 0.05 / 2 for i, months in enumerate(predicted)]
-    each = [(p, min(240.0, lab), sex) for sex in "FM" for p, lab in zip(predicted, labelled, strict=True)]
-    return fit_calibration([p for p, _, _ in each], [lab for _, lab, _ in each], [Sex(s) for _, _, s in each])
+    labelled = [min(240.0, months + i * 0.025) for i, months in enumerate(predicted)]
+    return fit_calibration(held_out([*predicted] * 2, [*labelled] * 2, "F" * films + "M" * films))
 
 
 def small_description(**changes: Any) -> Description:

@@ -354,6 +354,7 @@ def test_info_tells_what_a_model_is(run: Run) -> None:
     assert stored["hash"] == bundle.hash
     assert stored["preprocessing"]["height"] == 64
     assert "residuals_months" not in json.dumps(stored)
+    assert stored["calibration"]["cells"][0]["films"] > 0
 
 
 def test_explain_draws_a_map_beside_the_film_or_where_it_is_told(run: Run, tmp_path: Path) -> None:

@@ -54,11 +54,20 @@ class StandardDeviationScore:
 
 @dataclass(frozen=True)
 class Reading:
-    """The network's answer for one sex, in months, before anything is rounded."""
+    """The network's answer for one sex, in months, before anything is rounded.
+
+    Attributes:
+        sex: whom the film was read as.
+        bone_age_months: in [0, 240].
+        interval: None where the bundle carries no calibration.
+        disagreement_months: how far the network's views of the film (as it is, mirrored) lie apart; None
+            where it has but one.
+    """
 
     sex: str
     bone_age_months: float
     interval: Interval | None
+    disagreement_months: float | None = None
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
         films = Counter(film["part"] for film in csv.DictReader(file))
     assert described.figures["validation"]["all"]["films"] == films["validation"]
     assert described.calibration is not None
-    assert sum(len(cell.residuals_months) for cell in described.calibration.cells) == films["calibration"]
+    assert described.calibration.count == films["calibration"]
+    assert described.calibration.network == described.sha256["model.onnx"]
+    assert described.calibration.spread is not None
     assert described.name in bundle.card
     assert "Halabi" in bundle.card
     assert "not for diagnosis" in bundle.card

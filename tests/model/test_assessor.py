@@ -130,14 +130,42 @@ def test_cautions_of_reading_are_kept(assessor: Assessor) -> None:
     assert _codes(assessor.assess(inverted, "F")) == ["inverted"]
 
 
-@pytest.mark.parametrize(("offset", "expected"), [(0.0, True), (120.0, False), (300.0, True)])
-def test_bone_ages_at_the_edge_of_the_training_ages_say_so(
-    tmp_path: Path, offset: float, expected: bool
+AGE_CODES = {"edge-of-training-ages", "outside-known-ages"}
+
+
+@pytest.mark.parametrize(
+    ("months", "expected", "open_to"),
+    [
+        (-20.0, {"outside-known-ages"}, 0.0),
+        (12.5, {"edge-of-training-ages"}, None),
+        (120.0, set(), None),
+        (220.0, {"edge-of-training-ages"}, None),
+        (300.0, {"outside-known-ages"}, 240.0),
+    ],
+)
+def test_bone_ages_at_the_edge_of_the_known_ages_say_so_and_beyond_it_the_interval_opens(
+    assessor: Assessor, tmp_path: Path, months: float, expected: set[str], open_to: float | None
 ) -> None:
+    offset = 100.0 + months - assessor.assess(radiograph(), "F").bone_age_months
     edge = Assessor(small_bundle(tmp_path / "b", onnx=small_network(offset=offset)), threads=1)
-    assessment = edge.assess(radiograph(), "F")
-    assert ("edge-of-training-ages" in _codes(assessment)) is expected
-    assert 0.0 <= assessment.bone_age_months <= 240.0
+    assessment = edge.assess(radiograph(), "F", coverage=0.5)
+    assert set(_codes(assessment)) & AGE_CODES == expected
+    assert assessment.bone_age_months == pytest.approx(min(max(months, 0), 240), abs=0.01)
+    assert assessment.interval is not None
+    if open_to is not None:
+        assert open_to in (assessment.interval.low_months, assessment.interval.high_months)
+
+
+def test_ages_that_the_network_never_learned_open_the_interval_whatever_it_was_calibrated_on(
+    assessor: Assessor, tmp_path: Path
+) -> None:
+    at = assessor.assess(radiograph(), "F", coverage=0.5)
+    assert at.interval is not None
+    narrow = small_bundle(tmp_path / "b", data={"ages_months": [1.0, at.bone_age_months - 5]})
+    beyond = Assessor(narrow, threads=1).assess(radiograph(), "F", coverage=0.5)
+    assert beyond.interval is not None
+    assert (beyond.interval.low_months, beyond.interval.high_months) == (at.interval.low_months, 240.0)
+    assert "outside-known-ages" in _codes(beyond)
 
 
 def test_what_a_bundle_lacks_the_assessment_does_without_and_says_so(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import bonexage
 from bonexage.errors import BundleError, WrongUse
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.preprocess import Preprocessing
-from models import small_bundle, small_description, small_network
+from bonexage.subject import Sex
+from models import small_bundle, small_calibration, small_description, small_network
 
 PARTS = ("bundle.json", "model.onnx", "locator.onnx", "hands.png", "CARD.md", "weights.safetensors")
 
@@ -117,6 +120,36 @@ def test_a_newer_schema_is_refused_with_the_version_that_reads_it(tmp_path: Path
     _edit(tmp_path / "a", schema=99, version="7.1.0", a_key_of_the_future=1)
     with pytest.raises(BundleError, match=r"schema 99 is newer.*bonexage 7\.1\.0"):
         load_bundle(tmp_path / "a")
+
+
+def test_a_calibration_of_another_network_is_refused(tmp_path: Path) -> None:
+    own = hashlib.sha256(small_network()).hexdigest()
+    fitting = replace(small_calibration(), network=own)
+    small_bundle(tmp_path / "a", calibration=fitting)
+    assert load_bundle(tmp_path / "a").description.calibration == fitting
+    with pytest.raises(BundleError, match="another network"):
+        small_bundle(tmp_path / "b", onnx=small_network(slope=61.0), calibration=fitting)
+    stored = json.loads((tmp_path / "a" / "bundle.json").read_text())["calibration"]
+    _edit(tmp_path / "a", calibration=stored | {"network": "0" * 64})
+    with pytest.raises(BundleError, match=r"another network.*calibrate"):
+        load_bundle(tmp_path / "a")
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_calibration_of_an_earlier_schema_gives_its_intervals(tmp_path: Path, schema: int) -> None:
+    written = small_bundle(tmp_path / "a")
+    assert written.description.calibration is not None
+    stored = written.description.calibration.to_json()
+    for key in ("network", "films", "spread"):
+        del stored[key]
+    for cell in stored["cells"]:
+        del cell["seen_months"]
+    _edit(tmp_path / "a", calibration=stored, schema=schema)
+    loaded = load_bundle(tmp_path / "a").description
+    assert loaded.calibration is not None
+    for months in (30.0, 130.0):
+        expected = written.description.calibration.interval(months, Sex.MALE, 0.9)
+        assert loaded.calibration.interval(months, Sex.MALE, 0.9) == expected
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from bonexage.model.calibration import (
     calibration_from_json,
     fit_calibration,
 )
+from bonexage.model.spread import HeldOut
 from bonexage.subject import Sex
+from models import held_out
 
 months = st.floats(0, 240, allow_nan=False)
 coverages = st.sampled_from([0.5, 0.8, 0.9, 0.95]) | st.floats(0.01, 0.99)
@@ -24,7 +26,7 @@ films = st.lists(st.tuples(months, months, st.sampled_from([Sex.FEMALE, Sex.MALE
 
 
 def _fit(many: list[tuple[float, float, Sex]]) -> Calibration:
-    return fit_calibration([m[0] for m in many], [m[1] for m in many], [m[2] for m in many])
+    return fit_calibration(held_out([m[0] for m in many], [m[1] for m in many], [m[2] for m in many]))
 
 
 @given(
@@ -38,7 +40,7 @@ def test_of_exchangeable_films_at_least_the_promised_share_is_covered(
     covered = 0
     for new, residual in enumerate(residuals):
         others = residuals[:new] + residuals[new + 1 :]
-        fitted = fit_calibration([100.0] * len(others), [100.0 + r for r in others], [Sex.MALE] * len(others))
+        fitted = _fit([(100.0, 100.0 + r, Sex.MALE) for r in others])
         interval = fitted.interval(100.0, Sex.MALE, coverage)
         covered += interval.low_months <= 100.0 + residual <= interval.high_months
     assert covered >= coverage * len(residuals) - 1e-6
@@ -50,7 +52,7 @@ def test_drawn_films_are_covered_in_every_band_and_not_much_too_often(coverage: 
     label = rng.uniform(30, 220, 8000)
     guess = np.clip(label + rng.normal(0, 1, 8000) * (4 + label / 20), 0, 240)
     sexes = [Sex.MALE if each else Sex.FEMALE for each in rng.integers(0, 2, 8000)]
-    fitted = fit_calibration(guess[:4000].tolist(), label[:4000].tolist(), sexes[:4000])
+    fitted = fit_calibration(held_out(guess[:4000], label[:4000], sexes[:4000]))
     inside = np.array(
         [
             (i := fitted.interval(float(g), sex, coverage)).low_months <= lab <= i.high_months
@@ -94,7 +96,10 @@ def _reference(
     if rank > len(residuals):
         return 0.0, 240.0
     reach = float(residuals[int(rank) - 1])
-    return max(0.0, at - reach), min(240.0, at + reach)
+    seen = [p for p, _, s in many if s == sex]
+    low = 0.0 if at < min(seen) else max(0.0, at - reach)
+    high = 240.0 if at > max(seen) else min(240.0, at + reach)
+    return low, high
 
 
 @given(many=films, at=months, sex=st.sampled_from([Sex.FEMALE, Sex.MALE]), coverage=st.integers(1, 99))
@@ -112,8 +117,8 @@ def test_no_cell_is_small_where_it_could_be_merged_and_none_loses_a_film(
     fitted = _fit(many)
     for sex in (Sex.FEMALE, Sex.MALE):
         cells = [cell for cell in fitted.cells if cell.sex is sex]
-        assert sum(len(cell.residuals_months) for cell in cells) == sum(m[2] is sex for m in many)
-        assert len(cells) <= 1 or all(len(cell.residuals_months) >= LEAST_FILMS for cell in cells)
+        assert sum(len(cell.scores) for cell in cells) == sum(m[2] is sex for m in many)
+        assert len(cells) <= 1 or all(len(cell.scores) >= LEAST_FILMS for cell in cells)
         assert sum(cell.bands for cell in cells) == (10 if cells else 0)
 
 
@@ -124,7 +129,7 @@ def test_a_calibration_comes_back_from_json_as_it_was(many: list[tuple[float, fl
 
 
 def test_without_films_of_a_sex_the_interval_is_everything() -> None:
-    fitted = fit_calibration([100.0] * 50, [101.0] * 50, [Sex.MALE] * 50)
+    fitted = _fit([(100.0, 101.0, Sex.MALE)] * 50)
     interval = fitted.interval(100.0, Sex.FEMALE, 0.9)
     assert (interval.low_months, interval.high_months) == (0.0, 240.0)
 
@@ -133,16 +138,16 @@ def test_without_films_of_a_sex_the_interval_is_everything() -> None:
     "change", [{"films": 3}, {"sex": "U"}, {"low_months": 24.0}, {"residuals_months": [2, 1]}]
 )
 def test_a_calibration_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
-    stored = fit_calibration([100.0] * 2, [101.0] * 2, ["F", "F"]).to_json()
+    stored = _fit([(100.0, 101.0, Sex.FEMALE)] * 2).to_json()
     stored["cells"][0] |= change
-    with pytest.raises(ValueError, match=r"calibration|residuals|cells"):
+    with pytest.raises(ValueError, match=r"calibration|cells"):
         calibration_from_json(stored)
 
 
 def test_what_is_no_age_cannot_be_calibrated_on() -> None:
     with pytest.raises(ValueError, match="240"):
-        fit_calibration([250.0], [100.0], ["F"])
-    with pytest.raises(ValueError, match="shorter"):
-        fit_calibration([100.0, 100.0], [100.0], ["F"])
+        HeldOut("1", Sex.FEMALE, 250.0, 100.0)
+    with pytest.raises(ValueError, match="girl's or a boy's"):
+        HeldOut("1", Sex.UNKNOWN, 100.0, 100.0)
     with pytest.raises(ValueError, match="cell"):
         Cell(Sex.FEMALE, 24.0, 24.0, ())

@@ -8,6 +8,7 @@ from typing import Any
 from bonexage.assessment import DISCLAIMER
 from bonexage.model.bundle import Description
 from bonexage.reports.numbers import two_decimals, with_interval
+from bonexage.reports.text import calibrated
 
 CITATION = (
     "Halabi SS, Prevedello LM, Kalpathy-Cramer J, et al. The RSNA Pediatric Bone Age Machine Learning "
@@ -87,12 +88,7 @@ def _body(description: Description) -> list[str]:
             if how.geometry == "hand"
             else "It does not know a hand from another picture."
         ),
-        "- "
-        + (
-            "Intervals are split-conformal, by sex and predicted age."
-            if description.calibration
-            else "It gives no intervals: it was not calibrated."
-        ),
+        f"- Intervals: {calibrated(description.calibration)}.",
     ]
     return lines
 

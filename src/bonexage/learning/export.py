@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.atlas.plates import read_plates
 from bonexage.errors import UnusableData, WrongUse
 from bonexage.evaluation.metrics import agreement
@@ -26,11 +28,12 @@ from bonexage.learning.recipe import Parts, recipe_from_table
 from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import choose_locator, preprocessing_of
 from bonexage.model.bundle import Bundle, Description, write_bundle
-from bonexage.model.calibration import fit_calibration
+from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.frame import whole_film
 from bonexage.model.likeness import pack_hands
 from bonexage.model.preprocess import Preprocessing, normalise
 from bonexage.model.runtime import Runtime
+from bonexage.model.spread import HeldOut, fit_spread
 from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex
 
@@ -82,10 +85,7 @@ def export_run(
     compared = [film for film in films if film.part is Part.VALIDATION][:FILMS_COMPARED]
     difference = largest_difference_months(network, onnx, *_shown(compared, cache, how), mirror=mirror)
     held_out = [film for film in films if film.part is not Part.TRAINING]
-    months = _months(Runtime(onnx), held_out, cache, how, progress)
-    calibrating = [
-        (film.film, age) for film, age in zip(held_out, months, strict=True) if film.part is Part.CALIBRATION
-    ]
+    read = _read(Runtime(onnx), held_out, cache, how, progress)
     description = Description(
         name=recipe.name,
         created=datetime.now(tz=UTC).date().isoformat(),
@@ -94,12 +94,8 @@ def export_run(
         started_from=saved["started_from"],
         recipe=as_used,
         data={key: record[key] for key in ("folders", "ages_months", "fingerprint")},
-        figures={"validation": _figures(held_out, months)},
-        calibration=fit_calibration(
-            [age for _, age in calibrating],
-            [film.bone_age_months for film, _ in calibrating],
-            [film.sex for film, _ in calibrating],
-        ),
+        figures={"validation": _figures(held_out, [film.reading_months for film in read])},
+        calibration=_calibration(held_out, read, hashlib.sha256(onnx).hexdigest()),
         onnx_difference_months=difference,
         views=1 + mirror,
     )
@@ -244,15 +240,32 @@ def _shown(
     return normalise(cache.pixels[rows], how), male
 
 
-def _months(
+def _read(
     runtime: Runtime, films: Sequence[TrainingFilm], cache: Cache, how: Preprocessing, progress: Advance
-) -> list[float]:
-    """Bone ages in months of the films, one by one, as in use."""
-    months = []
+) -> list[HeldOut]:
+    """The films as they are read in use, one by one."""
+    read = []
     for number, film in enumerate(films, start=1):
-        months.append(float(runtime.run(*_shown([film], cache, how)).months[0]))
+        given = runtime.run(*_shown([film], cache, how))
+        months = min(max(float(given.months[0]), 0.0), MAX_BONE_AGE_MONTHS)
+        label = film.film.bone_age_months
+        read.append(HeldOut(film.film.id, film.film.sex, months, label, given.disagreement_months[0]))
         progress(number, len(films))
-    return months
+    return read
+
+
+def _calibration(films: Sequence[TrainingFilm], read: Sequence[HeldOut], network: str) -> Calibration:
+    """The spread of the validation films, and the calibration of the calibration films in it."""
+    by_part = {
+        part: [one for film, one in zip(films, read, strict=True) if film.part is part]
+        for part in (Part.VALIDATION, Part.CALIBRATION)
+    }
+    return fit_calibration(
+        by_part[Part.CALIBRATION],
+        spread=fit_spread(by_part[Part.VALIDATION]),
+        network=network,
+        of="the training's calibration part",
+    )
 
 
 def _figures(films: Sequence[TrainingFilm], months: Sequence[float]) -> dict[str, Any]:

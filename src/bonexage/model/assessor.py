@@ -24,6 +24,7 @@ from bonexage.assessment import (
 from bonexage.clinic.growth import age_range_months, score
 from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
+from bonexage.model.calibration import opened
 from bonexage.model.frame import HandFrame, smaller, without_hand
 from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
@@ -232,19 +233,24 @@ class Assessor:
         rows = [(at, sex) for at, (_, subject) in enumerate(films) for sex in _sexes(subject)]
         pixels = np.stack([films[at][0].pixels for at, _ in rows])
         male = np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32)
-        months = self._runtime.run(normalise(pixels, self._preprocessing), male).months
+        given = self._runtime.run(normalise(pixels, self._preprocessing), male)
         readings: list[list[Reading]] = [[] for _ in films]
-        for (at, sex), answer in zip(rows, months.tolist(), strict=True):
-            readings[at].append(self._reading(sex, answer, coverage))
+        for (at, sex), answer, apart in zip(
+            rows, given.months.tolist(), given.disagreement_months, strict=True
+        ):
+            readings[at].append(self._reading(sex, answer, apart, coverage))
         return [
             self._assessment(film, subject, tuple(of_film))
             for (film, subject), of_film in zip(films, readings, strict=True)
         ]
 
-    def _reading(self, sex: Sex, answer: float, coverage: float) -> Reading:
+    def _reading(self, sex: Sex, answer: float, apart: float | None, coverage: float) -> Reading:
         months = min(max(answer, 0.0), MAX_BONE_AGE_MONTHS)
         calibration = self._bundle.description.calibration
-        return Reading(sex, months, calibration.interval(months, sex, coverage) if calibration else None)
+        if calibration is None:
+            return Reading(sex, months, None, apart)
+        interval = calibration.interval(months, sex, coverage, disagreement_months=apart)
+        return Reading(sex, months, opened(interval, months, self._learned_months), apart)
 
     def _assessment(self, film: PlacedFilm, subject: Subject, readings: tuple[Reading, ...]) -> Assessment:
         months = sum(reading.bone_age_months for reading in readings) / len(readings)
@@ -254,7 +260,7 @@ class Assessor:
         if self._bundle.description.calibration is None:
             cautions.append(_NO_INTERVAL)
         cautions.extend(_size_cautions(self._preprocessing, self._bundle.description.preprocessing))
-        cautions.extend(_edge_cautions(months, self._bundle.description.data.get("ages_months")))
+        cautions.extend(self._age_cautions(months, readings))
         cautions.extend(_norm_cautions(subject))
         interval = _union([reading.interval for reading in readings])
         return Assessment(
@@ -267,6 +273,24 @@ class Assessor:
             sds=score(months, subject, interval),
             readings=readings,
         )
+
+    @property
+    def _learned_months(self) -> tuple[float, float] | None:
+        """The least and the most bone age that the network learned from, where the bundle tells."""
+        ages = self._bundle.description.data.get("ages_months")
+        return None if ages is None else (ages[0], ages[1])
+
+    def _age_cautions(self, months: float, readings: Sequence[Reading]) -> Iterator[Caution]:
+        """Near the youngest and oldest films a network has seen, it has few to go by; beyond, none."""
+        calibration = self._bundle.description.calibration
+        for reading in readings:
+            known = [self._learned_months]
+            known += [calibration.seen_months(Sex(reading.sex))] if calibration else []
+            for ages in known:
+                if ages and not ages[0] <= reading.bone_age_months <= ages[1]:
+                    yield _outside_known_ages(ages)
+                    return
+        yield from _edge_cautions(months, self._learned_months)
 
 
 def assess_many(
@@ -411,8 +435,15 @@ def _hand_cautions(finding: Finding) -> Iterator[Caution]:
         )
 
 
-def _edge_cautions(months: float, ages_months: Sequence[float] | None) -> Iterator[Caution]:
-    """Near the youngest and oldest films a network has seen, it has few to go by."""
+def _outside_known_ages(ages_months: tuple[float, float]) -> Caution:
+    return Caution(
+        "outside-known-ages",
+        f"The film is read outside the {ages_months[0]:.0f} to {ages_months[1]:.0f} months that the model "
+        "was made with, where it cannot tell ages apart: the interval reaches to the end of the scale.",
+    )
+
+
+def _edge_cautions(months: float, ages_months: tuple[float, float] | None) -> Iterator[Caution]:
     if ages_months is None:
         return
     youngest, oldest = ages_months

@@ -20,7 +20,7 @@ from bonexage.model.calibration import Calibration, calibration_from_json
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 from bonexage.model.runtime import ALL_OUTPUTS
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 DESCRIPTION_PART: Final = "bundle.json"
 NETWORK_PART: Final = "model.onnx"
 LOCATOR_PART: Final = "locator.onnx"
@@ -58,7 +58,7 @@ class Description:
         data: what it was trained on: `folders` (a list of name, films, fingerprint) and `ages_months`
             [least, most].
         figures: figures with their intervals, as evaluation writes them.
-        calibration: residuals for intervals, or None.
+        calibration: what intervals are read from, or None.
         onnx_difference_months: largest difference seen between the graph and the network it came from,
             or None.
         max_months: what the network's 0 to 1 is multiplied with.
@@ -171,6 +171,7 @@ def write_bundle(
 
     Raises:
         WrongUse: `out` is there and is something else than a bundle.
+        BundleError: the calibration was made for another network.
     """
     out = Path(out)
     given = {
@@ -183,6 +184,7 @@ def write_bundle(
     parts = {part: content for part, content in given.items() if content is not None}
     hashes = {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}
     description = replace(description, schema=SCHEMA, version=__version__, sha256=hashes)
+    _refuse_foreign_calibration(description, str(out))
     parts = {DESCRIPTION_PART: _to_json(description), **parts}
     _refuse_to_replace(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -193,10 +195,11 @@ def write_bundle(
 
 
 def describe(bundle: Bundle) -> str:
-    """The description as `bundle.json` has it, but for the calibration's residuals, which are many."""
+    """The description as `bundle.json` has it, but for the calibration's scores, which are many."""
     stored = json.loads(_to_json(bundle.description))
     for cell in (stored["calibration"] or {}).get("cells", ()):
-        del cell["residuals_months"]
+        for many in ("residuals_months", "scores"):
+            cell.pop(many, None)
     return json.dumps({"model": bundle.model, "hash": bundle.hash, **stored}, indent=2)
 
 
@@ -232,6 +235,7 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         card = (parts[CARD_PART] or b"").decode()
     except UnicodeDecodeError:
         raise _bad_description(place, f"{CARD_PART} is not UTF-8") from None
+    _refuse_foreign_calibration(description, place)
     if description.preprocessing.geometry == "hand" and parts[LOCATOR_PART] is None:
         raise _bad_description(
             place, f"it lists no {LOCATOR_PART}, and its model reads hands that were found"
@@ -329,6 +333,16 @@ def _bad_description(place: str, why: str) -> BundleError:
     return BundleError(
         f"its description cannot be read: {why}", remedy="Fetch or export the bundle again", subject=place
     )
+
+
+def _refuse_foreign_calibration(description: Description, place: str) -> None:
+    made_for = description.calibration and description.calibration.network
+    if made_for and made_for != description.sha256[NETWORK_PART]:
+        raise BundleError(
+            "its calibration was made for another network",
+            remedy="Export the bundle again, or calibrate it with `bonexage calibrate`",
+            subject=place,
+        )
 
 
 def _to_json(description: Description) -> bytes:

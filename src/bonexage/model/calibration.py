@@ -1,4 +1,4 @@
-"""Split-conformal intervals from the residuals of films that nothing else was fitted on.
+"""Split-conformal intervals whose width follows the film, from films that nothing else was fitted on.
 
 Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World (2005); by group, as 'Mondrian' there. The
 groups are the sex and the band of the predicted age, both of which are known for a new film.
@@ -12,38 +12,52 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+import numpy as np
+
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Interval
+from bonexage.model.spread import HeldOut, Spread, spread_from_json
 from bonexage.subject import Sex
 
 BAND_MONTHS: Final = 24.0
 LEAST_FILMS: Final = 40
 _BANDS: Final = round(MAX_BONE_AGE_MONTHS / BAND_MONTHS)
+_PLAIN: Final = "split-conformal"
+_NORMALISED: Final = "normalised-split-conformal"
+_LABELS: Final = np.linspace(0.0, MAX_BONE_AGE_MONTHS, 961)
+_DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The residuals of one sex in one range of predicted ages.
+    """The scores of one sex in one range of predicted ages.
 
     Attributes:
         sex: FEMALE or MALE.
         low_months: predicted ages from here, included.
         high_months: up to here, not included (the last cell includes 240). A range wider than 24 months
             was merged from several bands because one of them had fewer than 40 films.
-        residuals_months: |predicted - labelled| of each calibration film, ascending.
+        scores: |predicted - labelled| of each calibration film over its spread, or in months where the
+            calibration has no spread; ascending.
+        seen_months: the least and the most predicted age among them, or None where that was not kept.
     """
 
     sex: Sex
     low_months: float
     high_months: float
-    residuals_months: tuple[float, ...]
+    scores: tuple[float, ...]
+    seen_months: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.sex is Sex.UNKNOWN or not 0 <= self.low_months < self.high_months <= MAX_BONE_AGE_MONTHS:
             raise ValueError(f"not a calibration cell: {self.sex!r} {self.low_months} to {self.high_months}")
-        if any(not 0 <= r <= MAX_BONE_AGE_MONTHS for r in self.residuals_months):
-            raise ValueError("residuals must be months from 0 to 240")
-        if any(before > after for before, after in pairwise(self.residuals_months)):
-            raise ValueError("residuals must ascend")
+        if any(not 0 <= score < math.inf for score in self.scores):
+            raise ValueError("the scores of a calibration cell must be numbers from 0")
+        if any(before > after for before, after in pairwise(self.scores)):
+            raise ValueError("the scores of a calibration cell must ascend")
+        if self.seen_months and not (
+            self.low_months <= self.seen_months[0] <= self.seen_months[1] <= self.high_months
+        ):
+            raise ValueError("a calibration cell has seen ages that are not its own")
 
     @property
     def bands(self) -> int:
@@ -53,9 +67,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Residuals by sex and predicted age, from which an interval of any coverage is read."""
+    """Scores by sex and predicted age, from which an interval of any coverage is read.
+
+    Attributes:
+        cells: of each sex, one after another from 0 to 240 months.
+        spread: what the scores are in, or None for months.
+        network: sha256 of the network that made the predictions, or None where that was not kept.
+        films: which films these are, a few words.
+    """
 
     cells: tuple[Cell, ...]
+    spread: Spread | None = None
+    network: str | None = None
+    films: str = ""
 
     def __post_init__(self) -> None:
         for sex in (Sex.FEMALE, Sex.MALE):
@@ -67,94 +91,153 @@ class Calibration:
             ):
                 raise ValueError(f"the cells of sex {sex} must follow one another from 0 to 240 months")
 
-    def interval(self, months: float, sex: Sex, coverage: float) -> Interval:
+    @property
+    def count(self) -> int:
+        """How many films it was made from."""
+        return sum(len(cell.scores) for cell in self.cells)
+
+    def interval(
+        self, months: float, sex: Sex, coverage: float, *, disagreement_months: float | None = None
+    ) -> Interval:
         """The interval about a prediction of `months` in [0, 240] that holds the label with `coverage`.
 
         Where the films are too few for the coverage asked for (or none of that sex), it is all of 0 to 240
-        months. `coverage` lies in (0, 1).
+        months. Below the least and above the most predicted age of its films it reaches to the end of the
+        scale. `coverage` lies in (0, 1).
         """
-        reach = _reach(self._residuals(months, sex), coverage)
-        return Interval(max(0.0, months - reach), min(MAX_BONE_AGE_MONTHS, months + reach), coverage)
+        reach = _reach(self._scores(months, sex), coverage)
+        low, high = 0.0, MAX_BONE_AGE_MONTHS
+        if reach < math.inf:
+            low, high = self._ends(months, sex, reach, disagreement_months)
+        return opened(Interval(low, high, coverage), months, self.seen_months(sex))
 
-    def _residuals(self, months: float, sex: Sex) -> tuple[float, ...]:
+    def seen_months(self, sex: Sex) -> tuple[float, float] | None:
+        """The least and the most predicted age of its films of a sex, or None where that was not kept."""
+        seen = [cell.seen_months for cell in self.cells if cell.sex is sex and cell.seen_months]
+        return (seen[0][0], seen[-1][1]) if seen else None
+
+    def _scores(self, months: float, sex: Sex) -> tuple[float, ...]:
         of_sex = [cell for cell in self.cells if cell.sex is sex]
         for cell in of_sex:
             if months < cell.high_months:
-                return cell.residuals_months
-        return of_sex[-1].residuals_months if of_sex else ()
+                return cell.scores
+        return of_sex[-1].scores if of_sex else ()
+
+    def _ends(
+        self, months: float, sex: Sex, reach: float, disagreement_months: float | None
+    ) -> tuple[float, float]:
+        """The outermost labels whose score is at most `reach`."""
+        if self.spread is None:
+            return max(0.0, months - reach), min(MAX_BONE_AGE_MONTHS, months + reach)
+        labels = np.sort(np.append(_LABELS, months))
+        spreads = self.spread.months(months, labels, sex, disagreement_months)
+        over = np.abs(labels - months) - reach * spreads
+        inside = np.flatnonzero(over <= 0)
+        first, last = int(inside[0]), int(inside[-1])
+        low, high = float(labels[first]), float(labels[last])
+        if first > 0:
+            low = float(np.interp(0.0, [over[first], over[first - 1]], [low, labels[first - 1]]))
+        if last < len(labels) - 1:
+            high = float(np.interp(0.0, [over[last], over[last + 1]], [high, labels[last + 1]]))
+        return low, high
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored in `bundle.json`."""
+        plain = self.spread is None
         return {
-            "method": "split-conformal",
+            "method": _PLAIN if plain else _NORMALISED,
+            "network": self.network,
+            "films": self.films,
+            "spread": None if self.spread is None else self.spread.to_json(),
             "cells": [
                 {
                     "sex": cell.sex.value,
                     "low_months": cell.low_months,
                     "high_months": cell.high_months,
                     "bands": cell.bands,
-                    "films": len(cell.residuals_months),
-                    "residuals_months": list(cell.residuals_months),
+                    "seen_months": list(cell.seen_months) if cell.seen_months else None,
+                    "films": len(cell.scores),
+                    "residuals_months" if plain else "scores": list(cell.scores),
                 }
                 for cell in self.cells
             ],
         }
 
 
+def opened(interval: Interval, months: float, known: tuple[float, float] | None) -> Interval:
+    """The interval, open to the end of the scale on the side where `months` lies outside the ages `known`."""
+    if known is None or known[0] <= months <= known[1]:
+        return interval
+    low = 0.0 if months < known[0] else interval.low_months
+    high = MAX_BONE_AGE_MONTHS if months > known[1] else interval.high_months
+    return Interval(low, high, interval.coverage)
+
+
 def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
-    """Read back what `Calibration.to_json` wrote.
+    """Read back what `Calibration.to_json` wrote, here or in an earlier version.
 
     Raises:
         ValueError: it is no calibration of this kind.
     """
-    if stored.get("method") != "split-conformal" or not isinstance(stored.get("cells"), list):
+    method = stored.get("method")
+    if method not in (_PLAIN, _NORMALISED) or not isinstance(stored.get("cells"), list):
         raise ValueError("not a split-conformal calibration")
     try:
-        return Calibration(tuple(_cell_from_json(cell) for cell in stored["cells"]))
+        scores = "scores" if method == _NORMALISED else "residuals_months"
+        return Calibration(
+            tuple(_cell_from_json(cell, scores) for cell in stored["cells"]),
+            spread_from_json(stored["spread"]) if method == _NORMALISED else None,
+            None if stored.get("network") is None else str(stored["network"]),
+            str(stored.get("films", "")),
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a calibration cell is incomplete ({error!r})") from None
 
 
-def _cell_from_json(stored: Mapping[str, Any]) -> Cell:
-    residuals = tuple(float(residual) for residual in stored["residuals_months"])
-    if stored["films"] != len(residuals):
+def _cell_from_json(stored: Mapping[str, Any], name: str) -> Cell:
+    scores = tuple(float(score) for score in stored[name])
+    if stored["films"] != len(scores):
         raise ValueError("a calibration cell names another number of films than it has")
-    return Cell(Sex(stored["sex"]), float(stored["low_months"]), float(stored["high_months"]), residuals)
+    seen = stored.get("seen_months")
+    if seen is not None:
+        least, most = seen
+        seen = (float(least), float(most))
+    low, high = float(stored["low_months"]), float(stored["high_months"])
+    return Cell(Sex(stored["sex"]), low, high, scores, seen)
 
 
 def fit_calibration(
-    predicted: Sequence[float], labelled: Sequence[float], sexes: Sequence[Sex | str]
+    films: Sequence[HeldOut], *, spread: Spread | None = None, network: str | None = None, of: str = ""
 ) -> Calibration:
-    """Sort residuals into cells by sex and 24-month bands of the predicted age.
+    """Sort scores into cells by sex and 24-month bands of the predicted age.
 
     A band with fewer than 40 films is merged with whichever neighbour has fewer, smallest band first, until
     none is left or the sex has one cell. A sex without films has no cell.
 
     Args:
-        predicted: months in [0, 240], one a film.
-        labelled: months in [0, 240], one a film.
-        sexes: FEMALE or MALE, one a film.
-
-    Raises:
-        ValueError: the three differ in length, or a value is out of range.
+        films: films that neither the network nor the spread was fitted on.
+        spread: what to measure their differences in; None for months.
+        network: sha256 of the network that read them.
+        of: which films they are, a few words.
     """
-    films = list(zip(predicted, labelled, map(Sex, sexes), strict=True))
-    if any(not 0 <= months <= MAX_BONE_AGE_MONTHS for film in films for months in film[:2]):
-        raise ValueError("predicted and labelled ages must be months from 0 to 240")
     cells: list[Cell] = []
     for sex in (Sex.FEMALE, Sex.MALE):
-        of_sex = [
-            (float(guess), abs(float(guess) - float(label))) for guess, label, its in films if its is sex
-        ]
-        if of_sex:
-            cells.extend(_cells(sex, of_sex))
-    return Calibration(tuple(cells))
+        scored = [(film.reading_months, _score(film, spread)) for film in films if film.sex is sex]
+        if scored:
+            cells.extend(_cells(sex, scored))
+    return Calibration(tuple(cells), spread, network, of)
+
+
+def _score(film: HeldOut, spread: Spread | None) -> float:
+    if spread is None:
+        return abs(film.reading_months - film.label_months)
+    return round(spread.score(film), _DIGITS)
 
 
 def _cells(sex: Sex, films: Sequence[tuple[float, float]]) -> list[Cell]:
-    bands: list[list[float]] = [[] for _ in range(_BANDS)]
-    for months, residual in films:
-        bands[min(int(months // BAND_MONTHS), _BANDS - 1)].append(residual)
+    bands: list[list[tuple[float, float]]] = [[] for _ in range(_BANDS)]
+    for months, score in films:
+        bands[min(int(months // BAND_MONTHS), _BANDS - 1)].append((months, score))
     edges = [BAND_MONTHS * i for i in range(_BANDS + 1)]
     while len(bands) > 1 and min(map(len, bands)) < LEAST_FILMS:
         smallest = min(range(len(bands)), key=lambda i: len(bands[i]))
@@ -163,12 +246,18 @@ def _cells(sex: Sex, films: Sequence[tuple[float, float]]) -> list[Cell]:
         bands[first : first + 2] = [bands[first] + bands[first + 1]]
         del edges[first + 1]
     return [
-        Cell(sex, low, high, tuple(sorted(residuals)))
-        for (low, high), residuals in zip(pairwise(edges), bands, strict=True)
+        Cell(
+            sex,
+            low,
+            high,
+            tuple(sorted(score for _, score in band)),
+            (min(months for months, _ in band), max(months for months, _ in band)),
+        )
+        for (low, high), band in zip(pairwise(edges), bands, strict=True)
     ]
 
 
-def _reach(residuals: Sequence[float], coverage: float) -> float:
-    """The ceil((n + 1) * coverage)-th smallest residual; 240 months where there are not that many."""
-    rank = math.ceil(round((len(residuals) + 1) * coverage, 9))
-    return residuals[rank - 1] if rank <= len(residuals) else MAX_BONE_AGE_MONTHS
+def _reach(scores: Sequence[float], coverage: float) -> float:
+    """The ceil((n + 1) * coverage)-th smallest score; infinite where there are not that many."""
+    rank = math.ceil(round((len(scores) + 1) * coverage, 9))
+    return scores[rank - 1] if rank <= len(scores) else math.inf

@@ -35,6 +35,13 @@ class Outputs:
     activation_map: NDArray[np.float32] | None = None
     views: NDArray[np.float32] | None = None
 
+    @property
+    def disagreement_months(self) -> list[float | None]:
+        """How far the views of each film lie apart; None where there is but one view, or it is not told."""
+        if self.views is None or self.views.shape[1] == 1:
+            return [None] * len(self.months)
+        return [float(apart) for apart in np.ptp(self.views, axis=1)]
+
 
 class Runtime:
     """A network ready to run; `run` may be called from several threads at once."""

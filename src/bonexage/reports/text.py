@@ -16,6 +16,7 @@ from bonexage.assessment import (
 from bonexage.clinic.growth import describe
 from bonexage.clinic.sentence import plain_sentence
 from bonexage.model.bundle import Bundle
+from bonexage.model.calibration import Calibration
 from bonexage.reports.numbers import with_interval
 from bonexage.subject import Sex
 
@@ -80,18 +81,28 @@ def model_facts(bundle: Bundle) -> str:
         rows.append(("Learned from", f"{folder['films']} films, {folder['name']}"))
     if ages := said.data.get("ages_months"):
         rows.append(("Bone ages", f"{ages[0]:g} to {ages[1]:g} months"))
-    if said.calibration is None:
-        rows.append(("Intervals", "none: no calibration"))
-    else:
-        films = sum(len(cell.residuals_months) for cell in said.calibration.cells)
-        rows.append(
-            ("Intervals", f"from {films} films in {len(said.calibration.cells)} groups of sex and age")
-        )
+    rows.append(("Intervals", calibrated(said.calibration)))
     if said.onnx_difference_months is not None:
         rows.append(("ONNX", f"at most {said.onnx_difference_months:.4f} months from the trained network"))
     rows.extend(("Mean error", error) for error in _errors(said.figures))
     rows.append(("Hash", bundle.hash))
     return "\n".join([*(f"{name:<14}{value}" for name, value in rows), DISCLAIMER])
+
+
+def calibrated(calibration: Calibration | None) -> str:
+    """What a model's intervals come from, and which ages had too few films to stand alone."""
+    if calibration is None:
+        return "none: no calibration"
+    how = "of one width a group" if calibration.spread is None else "whose width follows the film"
+    films = f", {calibration.films}" if calibration.films else ""
+    merged = [
+        f"{cell.sex.word}s {cell.low_months:g} to {cell.high_months:g}"
+        for cell in calibration.cells
+        if cell.bands > 1
+    ]
+    groups = f"{calibration.count} films in {len(calibration.cells)} groups of sex and predicted age"
+    said = f"split-conformal, {how}, from {groups}{films}"
+    return said + (f"; merged, in months: {', '.join(merged)}" if merged else "")
 
 
 def _errors(figures: Mapping[str, Any]) -> Iterator[str]:
