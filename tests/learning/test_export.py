@@ -15,11 +15,12 @@ from torch import Tensor, nn
 import bonexage
 from bonexage.errors import BundleError, UnusableData, WrongUse
 from bonexage.learning import graph
+from bonexage.learning.card import write_card
 from bonexage.learning.checkpoint import load_checkpoint
 from bonexage.learning.export import export_run, import_checkpoint, published_network
 from bonexage.learning.graph import Explained, largest_difference_months, to_onnx
 from bonexage.learning.network import BoneAgeNetwork
-from bonexage.learning.recipe import NetworkRecipe
+from bonexage.learning.recipe import NetworkRecipe, Recipe, recipe_to_table
 from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import train
 from bonexage.model.bundle import Bundle, load_bundle
@@ -29,6 +30,7 @@ from bonexage.reading.files import read_radiograph
 from films import write_film
 from learning.folders import data_folder_with
 from learning.test_train import TINY
+from models import small_description
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +103,21 @@ def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
         export_run(tmp_path, tmp_path / "bundle")
 
 
-def network_with_life(seed: int = 3) -> BoneAgeNetwork:
+SMALL = NetworkRecipe(backbone="test_convnext")
+KINDS = {
+    "as published": SMALL,
+    "average pooling": replace(SMALL, pooling="average"),
+    "linear output": replace(SMALL, output="linear"),
+    "no sex": replace(SMALL, sex=False),
+    "all three": replace(SMALL, pooling="average", output="linear", sex=False),
+}
+every_kind = pytest.mark.parametrize("recipe", KINDS.values(), ids=KINDS.keys())
+
+
+def network_with_life(seed: int = 3, recipe: NetworkRecipe = SMALL) -> BoneAgeNetwork:
     """A small network whose BatchNorms have seen something, in use."""
     torch.manual_seed(seed)
-    network = empty_network(NetworkRecipe(backbone="test_convnext"))
+    network = empty_network(recipe)
     for _ in range(5):
         network(torch.randn(8, 1, 64, 64), torch.rand(8, 1).round())
     return network.eval()
@@ -122,8 +135,9 @@ def test_a_graph_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         graph.largest_difference_months(network, onnx, films, male)
 
 
-def test_the_graph_takes_any_batch_and_size() -> None:
-    network = network_with_life()
+@every_kind
+def test_the_graph_takes_any_batch_and_size(recipe: NetworkRecipe) -> None:
+    network = network_with_life(recipe=recipe)
     runtime = Runtime(to_onnx(network, Preprocessing(height=64, width=64)))
     for batch, height, width in ((1, 64, 64), (3, 96, 64), (2, 128, 160)):
         films = torch.randn(batch, 1, height, width)
@@ -139,12 +153,15 @@ def test_the_graph_takes_any_batch_and_size() -> None:
         assert np.array_equal(out.views[:, 0], out.months)
 
 
-def test_the_activation_map_is_what_autograd_gives() -> None:
-    network = network_with_life()
+@every_kind
+def test_the_activation_map_is_what_autograd_gives(recipe: NetworkRecipe) -> None:
+    network = network_with_life(recipe=recipe)
     films, male = torch.randn(2, 1, 96, 64), torch.tensor([[0.0], [1.0]])
     features = network.feature_map(films).detach().requires_grad_(True)
     (slope,) = torch.autograd.grad(network.months(network.pool(features), male).sum(), features)
-    expected = (slope * features.clamp(min=1e-6)).sum(dim=1)
+    # GeM cuts features off below; the mean takes them as they are.
+    features = features.clamp(min=1e-6) if recipe.pooling == "gem" else features
+    expected = (slope * features).sum(dim=1)
     with torch.no_grad():
         found = Explained(network)(films, male)[2]
     assert expected.abs().max() > 1e-3
@@ -203,6 +220,15 @@ def test_several_networks_as_one_give_the_mean_of_their_months_and_maps(mirror: 
     assert together.views is not None
     assert np.allclose(together.views, np.concatenate(views, axis=1), atol=1e-3)
     assert largest_difference_months(networks, onnx, films, male, mirror=mirror) < 0.01
+
+
+def test_a_card_says_what_follows_the_backbone() -> None:
+    assert "GeM pooling, sex encoder, head with Mish, sigmoid * 240." in write_card(
+        small_description(figures={})
+    )
+    table = recipe_to_table(Recipe("other", network=KINDS["all three"]))
+    card = write_card(small_description(figures={}, recipe=table))
+    assert "average pooling, no sex, head with Mish, a line through 120 months, without bounds." in card
 
 
 class PublishedGeM(nn.Module):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from bonexage.learning.network import BoneAgeNetwork, GeM, build_features
+from bonexage.learning.recipe import NetworkRecipe
+from bonexage.learning.start import empty_network
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +113,53 @@ def test_published_alternatives_have_their_features(backbone: str, channels: int
     with torch.no_grad():
         assert features.eval()(torch.rand(1, 3, 64, 64)).shape == (1, channels, 2, 2)
     assert given == channels
+
+
+def small(**changes: Any) -> BoneAgeNetwork:
+    torch.manual_seed(0)
+    return empty_network(NetworkRecipe(backbone="test_convnext", **changes)).eval()
+
+
+def test_what_a_recipe_leaves_out_is_as_published(published: BoneAgeNetwork) -> None:
+    made = empty_network(NetworkRecipe())
+    assert {k: v.shape for k, v in made.state_dict().items()} == {
+        k: v.shape for k, v in published.state_dict().items()
+    }
+    assert made.output == published.output == "sigmoid"
+
+
+def test_average_pooling_is_the_mean_and_has_no_exponent() -> None:
+    network = small(pooling="average")
+    features = torch.randn(2, network.channels, 3, 2)
+    assert torch.allclose(network.pool(features), features.flatten(2).mean(dim=2), atol=1e-6)
+    assert small().state_dict().keys() - network.state_dict().keys() == {"pool.p"}
+
+
+def test_a_network_without_sex_answers_alike_for_both() -> None:
+    film, both = torch.rand(1, 1, 64, 64).expand(2, -1, -1, -1), torch.tensor([[0.0], [1.0]])
+    with torch.no_grad():
+        told, untold = small()(film, both), small(sex=False)(film, both)
+    assert abs(float(told[0] - told[1])) > 1e-4
+    assert float(untold[0]) == pytest.approx(float(untold[1]), abs=1e-5)
+    assert not any(key.startswith("sex") for key in small(sex=False).state_dict())
+
+
+def test_a_linear_output_starts_like_the_sigmoid_and_has_no_bounds() -> None:
+    bounded, free = small(), small(output="linear")
+    pooled, male = torch.rand(4, bounded.channels), torch.ones(4, 1)
+    near: list[torch.Tensor] = []
+    for network in (bounded, free):
+        for far, bias in ((False, 0.01), (True, 50.0)):
+            with torch.no_grad():
+                network.head[8].weight.zero_()
+                network.head[8].bias.fill_(bias)
+                months = network.months(pooled, male)
+            if far:
+                assert (months > 240).all() == (network is free)
+            else:
+                near.append(months)
+    assert torch.allclose(*near, atol=1e-3)
+    assert near[0][0].item() == pytest.approx(120.6, abs=1e-3)
 
 
 def test_any_timm_backbone_fits() -> None:

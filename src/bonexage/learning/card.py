@@ -48,8 +48,7 @@ def _body(description: Description) -> list[str]:
         "",
         "## Model",
         "",
-        f"- Backbone {description.backbone}, GeM pooling, sex encoder, head with Mish, "
-        f"sigmoid * {description.max_months:g}.",
+        f"- Backbone {description.backbone}, {_layers(description)}.",
         f"- Input {how.height} x {how.width} pixels, {how.geometry}, mean {_numbers(how.mean)}, "
         f"std {_numbers(how.std)}.",
         f"- Started from {description.started_from}. Made {description.created}.",
@@ -91,6 +90,23 @@ def _body(description: Description) -> list[str]:
         f"- Intervals: {calibrated(description.calibration)}.",
     ]
     return lines
+
+
+def _layers(description: Description) -> str:
+    """What follows the backbone, by the recipe; where there is none, as published."""
+    network = description.recipe.get("network", {})
+    ends = {
+        "sigmoid": f"sigmoid * {description.max_months:g}",
+        "linear": f"a line through {description.max_months / 2:g} months, without bounds",
+    }
+    return ", ".join(
+        [
+            {"gem": "GeM", "average": "average"}[network.get("pooling", "gem")] + " pooling",
+            "sex encoder" if network.get("sex", True) else "no sex",
+            "head with Mish",
+            ends[network.get("output", "sigmoid")],
+        ]
+    )
 
 
 def _figures(figures: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.errors import BundleError
-from bonexage.learning.network import BoneAgeNetwork
+from bonexage.learning.network import LINEAR_SLOPE, BoneAgeNetwork, Output
 from bonexage.model.preprocess import Preprocessing
 from bonexage.model.runtime import Runtime
 
@@ -40,8 +40,8 @@ class Explained(nn.Module):
 
     The activation map is the exact first-order share of each place in the feature map in the answer:
     gradient of the months times the features, summed over channels (Selvaraju et al., Grad-CAM, ICCV
-    2017, without its averaging). GeM is homogeneous of degree one, so the map sums to the gradient of
-    the months by the pooled features times these.
+    2017, without its averaging). It sums to the gradient of the months by the pooled features times
+    these, for GeM, which is homogeneous of degree one, as for the mean.
     """
 
     def __init__(self, network: BoneAgeNetwork, *, mirror: bool = False) -> None:
@@ -69,19 +69,17 @@ class Explained(nn.Module):
         features = self.network.feature_map(radiograph)
         pooled = self.network.pool(features)
         slope = self._slope(pooled, male)[:, : self.network.channels]
-        powers = features.float().clamp(min=self.network.pool.eps).pow(self.network.pool.exponent())
-        share = (powers / powers.sum(dim=(-2, -1), keepdim=True)) * (slope * pooled)[:, :, None, None]
+        share = self.network.pool.shares(features, pooled) * slope[:, :, None, None]
         return self.network.months(pooled, male), pooled, share.sum(dim=1)
 
     def _slope(self, pooled: Tensor, male: Tensor) -> Tensor:
-        """The gradient of the months by the fused features `[B, C + 32]`, written out layer by layer."""
+        """The gradient of the months by what the head reads `[B, C + 32]`, written out layer by layer."""
         norm, second_norm = (cast("nn.BatchNorm1d", self.network.head[place]) for place in (0, 4))
         first, second, last = (cast("nn.Linear", self.network.head[place]) for place in (2, 6, 8))
-        fused = torch.cat([pooled, self.network.sex_encoder(male)], dim=1)
-        wide = first(norm(fused))
+        wide = first(norm(self.network.fused(pooled, male)))
         narrow = second(second_norm(nn.functional.mish(wide)))
-        certainty = torch.sigmoid(last(nn.functional.mish(narrow)))
-        slope = MAX_BONE_AGE_MONTHS * certainty * (1 - certainty) * last.weight
+        steepness = _output_slope(last(nn.functional.mish(narrow)), self.network.output)
+        slope = MAX_BONE_AGE_MONTHS * steepness * last.weight
         slope = (slope * _mish_slope(narrow)) @ second.weight
         slope = (slope * _norm_slope(second_norm) * _mish_slope(wide)) @ first.weight
         return slope * _norm_slope(norm)
@@ -115,6 +113,14 @@ def in_use(networks: Networks, *, mirror: bool = False) -> Explained | Ensemble:
     given = [networks] if isinstance(networks, BoneAgeNetwork) else networks
     members = [Explained(network.cpu().float(), mirror=mirror) for network in given]
     return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def _output_slope(score: Tensor, output: Output) -> Tensor:
+    """The derivative of the network's output, from 0 to 1, by its score."""
+    if output == "linear":
+        return torch.full_like(score, LINEAR_SLOPE)
+    certainty = torch.sigmoid(score)
+    return certainty * (1 - certainty)
 
 
 def _mish_slope(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,11 @@ from bonexage.assessment import MAX_BONE_AGE_MONTHS
 # The backbones published, which are torchvision's, and the number of their feature channels.
 PUBLISHED_BACKBONES = {"convnext_tiny": 768, "resnet50": 2048, "efficientnet_v2_m": 1280}
 SEX_FEATURES = 32
+
+Pooling = Literal["gem", "average"]
+Output = Literal["sigmoid", "linear"]
+# A linear output is the sigmoid's tangent at its middle: both start alike, and only the range differs.
+LINEAR_SLOPE = 0.25
 
 
 class GeM(nn.Module):
@@ -38,6 +43,26 @@ class GeM(nn.Module):
     def exponent(self) -> Tensor:
         """The exponent in use, float32 `[1]`, never below `smallest_p`."""
         return self.p.float().clamp(min=self.smallest_p)
+
+    def shares(self, features: Tensor, pooled: Tensor) -> Tensor:
+        """What each place of `[B, C, H, W]` gives to its pooled features, which is the sum: `[B, C, H, W]`.
+
+        GeM is homogeneous of degree one, so this is its gradient times the (clamped) features.
+        """
+        powers = features.float().clamp(min=self.eps).pow(self.exponent())
+        return powers / powers.sum(dim=(-2, -1), keepdim=True) * pooled[:, :, None, None]
+
+
+class AveragePool(nn.Module):
+    """The mean over space: `[B, C, H, W]` to float32 `[B, C]`."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool `[B, C, H, W]` to float32 `[B, C]`."""
+        return features.float().mean(dim=(-2, -1))
+
+    def shares(self, features: Tensor, pooled: Tensor) -> Tensor:
+        """As `GeM.shares`."""
+        return features.float() / (features.shape[-2] * features.shape[-1])
 
 
 class SexEncoder(nn.Module):
@@ -65,7 +90,8 @@ class BoneAgeNetwork(nn.Module):
     """A radiograph `[B, 1 or 3, H, W]` (normalised) and sex `[B, 1]` to bone age in months `[B]`.
 
     State-dict keys are those of the published checkpoints: `features.*`, `pool.p`,
-    `sex_encoder.fc.*`, `head.*`.
+    `sex_encoder.fc.*`, `head.*`. As published it pools with GeM, reads the sex, and ends in `sigmoid * 240`;
+    the mean over space, no sex, and a line in place of the sigmoid are there to be compared with.
     """
 
     def __init__(
@@ -75,13 +101,17 @@ class BoneAgeNetwork(nn.Module):
         *,
         dropout: tuple[float, float] = (0.5, 0.4),
         second_sex_norm: bool = False,
+        pooling: Pooling = "gem",
+        output: Output = "sigmoid",
+        sex: bool = True,
     ) -> None:
         super().__init__()
         self.channels = channels
+        self.output = output
         self.features = features
-        self.pool = GeM()
-        self.sex_encoder = SexEncoder(second_norm=second_sex_norm)
-        fused = channels + SEX_FEATURES
+        self.pool: GeM | AveragePool = GeM() if pooling == "gem" else AveragePool()
+        self.sex_encoder = SexEncoder(second_norm=second_sex_norm) if sex else None
+        fused = channels + (SEX_FEATURES if sex else 0)
         self.head = nn.Sequential(
             nn.BatchNorm1d(fused),
             nn.Dropout(dropout[0]),
@@ -95,7 +125,7 @@ class BoneAgeNetwork(nn.Module):
         )
 
     def forward(self, radiograph: Tensor, male: Tensor) -> Tensor:
-        """Bone age in months, float32 `[B]`, in (0, 240)."""
+        """Bone age in months, float32 `[B]`; in (0, 240) where the output is a sigmoid."""
         return self.months(self.pool(self.feature_map(radiograph)), male)
 
     def feature_map(self, radiograph: Tensor) -> Tensor:
@@ -105,9 +135,18 @@ class BoneAgeNetwork(nn.Module):
 
     def months(self, pooled: Tensor, male: Tensor) -> Tensor:
         """Pooled features `[B, C]` and sex `[B, 1]` to months, float32 `[B]`."""
-        fused = torch.cat([pooled, self.sex_encoder(male)], dim=1)
-        score: Tensor = self.head(fused)
-        return torch.sigmoid(score.float()).flatten() * MAX_BONE_AGE_MONTHS
+        score: Tensor = self.head(self.fused(pooled, male)).float().flatten()
+        if self.output == "linear":
+            return MAX_BONE_AGE_MONTHS * (0.5 + LINEAR_SLOPE * score)
+        return MAX_BONE_AGE_MONTHS * torch.sigmoid(score)
+
+    def fused(self, pooled: Tensor, male: Tensor) -> Tensor:
+        """What the head reads: pooled features `[B, C]`, and beside them those of the sex `[B, 1]`, if any.
+
+        Where there are none, an empty piece of the sex keeps it an input of the network's graph.
+        """
+        encoded = self.sex_encoder(male) if self.sex_encoder else male[:, :0]
+        return torch.cat([pooled, encoded], dim=1)
 
 
 def build_features(

@@ -23,12 +23,18 @@ class NetworkRecipe:
         backbone_options: passed to the backbone's constructor.
         start: 'imagenet' weights where they can be had, or 'random'.
         dropout: before each of the head's first two linear layers.
+        pooling: of the backbone's features over space: 'gem' as published, or the 'average'.
+        output: 'sigmoid' times 240 as published, or the 'linear' tangent at its middle, without bounds.
+        sex: whether the network is told the child's sex.
     """
 
     backbone: str = "convnext_tiny"
     backbone_options: dict[str, Any] = field(default_factory=dict)
     start: Literal["imagenet", "random"] = "imagenet"
     dropout: tuple[float, float] = (0.5, 0.4)
+    pooling: Literal["gem", "average"] = "gem"
+    output: Literal["sigmoid", "linear"] = "sigmoid"
+    sex: bool = True
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,14 @@ def empty_network(recipe: NetworkRecipe) -> BoneAgeNetwork:
         raise WrongUse(
             f"the backbone cannot be built ({problem})", remedy="Mend the recipe's [network]"
         ) from problem
-    return BoneAgeNetwork(features, channels, dropout=recipe.dropout)
+    return BoneAgeNetwork(
+        features,
+        channels,
+        dropout=recipe.dropout,
+        pooling=recipe.pooling,
+        output=recipe.output,
+        sex=recipe.sex,
+    )
 
 
 def load_weights(network: BoneAgeNetwork, file: Path) -> str:
