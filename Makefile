@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock carried evaluate trust bench clean
+.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -104,6 +104,11 @@ trust: environment ## Measure what the carried model refuses, withstands and sho
 	-$(VENV)/bin/python benchmarks/robustness.py
 	-$(VENV)/bin/python benchmarks/explanation.py
 	$(VENV)/bin/python docs/write_trust.py
+
+experiments: environment ## Run the experiments that are not finished on the folders of BONEXAGE_DATA (INIT=weights)
+	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
+	$(VENV)/bin/python experiments/run.py $(if $(INIT),--init "$(INIT)") \
+	  $(if $(wildcard runs/locator.onnx),--locator runs/locator.onnx)
 
 bench: environment ## Every benchmark, one claim each
 	$(call environment,$(DEMO_VENV),requirements/predict.txt)

@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".dcm"}
-WHERE_PICTURES_MAY_BE = ("src/bonexage/atlas/plates/", "docs/", "evaluation/")
+WHERE_PICTURES_MAY_BE = ("src/bonexage/atlas/plates/", "docs/", "evaluation/", "experiments/")
 MODULES = (
     sorted((ROOT / "src").rglob("*.py"))
     + sorted(ROOT.glob("*.py"))
     + sorted((ROOT / "benchmarks").glob("*.py"))
+    + sorted((ROOT / "experiments").glob("*.py"))
 )
 
 
