@@ -116,6 +116,27 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Distil:
+    """A teacher's readings of the training films, nothing changed at random, mixed into their labels.
+
+    The training error is then measured against that mixture; validation labels stay as they are.
+
+    Attributes:
+        teacher: a bundle, folder or zip, by its path from where training is started; empty for none.
+        weight: share of the teacher's reading, 0 to 1; the rest is the label.
+    """
+
+    teacher: str = ""
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise WrongUse(
+                f"a teacher cannot have a share of {self.weight:g}", remedy="Give a weight from 0 to 1"
+            )
+
+
+@dataclass(frozen=True)
 class Optimiser:
     """AdamW, and how its numbers are computed.
 
@@ -196,6 +217,7 @@ class Recipe:
     parts: Parts = Parts()
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
+    distil: Distil = Distil()
     optimiser: Optimiser = Optimiser()
     stages: tuple[Stage, ...] = (Stage(),)
 

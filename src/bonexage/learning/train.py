@@ -35,6 +35,7 @@ from bonexage.learning.dataset import (
     gather_films,
     resident,
 )
+from bonexage.learning.distil import Lesson, taught
 from bonexage.learning.epoch import KEEP_MINUTES, Job, train_epoch, validation_error
 from bonexage.learning.learner import (
     Learner,
@@ -168,6 +169,7 @@ def _train(
             while learner.progress.stage < len(recipe.stages):
                 cache = _one_cache(job, films, learner.progress.stage, cache_folder, locator, skip_unreadable)
                 usable = [film for film in films if film.film.path in cache.row_of]
+                learned = _taught(job, films, cache, cache_folder) if recipe.distil.teacher else usable
                 if group.leads:
                     if resume and has_run(out):
                         check_films(film_rows(usable, cache.hashes), out)
@@ -176,7 +178,7 @@ def _train(
                         write_atomically(out / LOCATOR, locator)
                     _mend(job, learner)
                 resume = False
-                _run_stage(job, usable, cache, learner)
+                _run_stage(job, learned, cache, learner)
             screen.say(f"Done: {out}. Lowest validation error {learner.progress.best_months:.2f} months.")
     except OSError as problem:
         raise TrainingStopped(
@@ -249,6 +251,12 @@ def _one_cache(
 
     cache = job.group.share(build)
     return replace(cache, pixels=map_films(how, folder, cache.row_of.values(), locator))
+
+
+def _taught(job: Job, films: Sequence[TrainingFilm], cache: Cache, folder: Path) -> tuple[TrainingFilm, ...]:
+    """The films that can be read, with the labels that a teacher has moved: its readings, by one process."""
+    lesson = Lesson(films, cache.hashes, job.out, folder)
+    return job.group.share(lambda: taught(job.recipe.distil, lesson, job.screen.say, job.screen.films_read))
 
 
 def _mend(job: Job, learner: Learner) -> None:
