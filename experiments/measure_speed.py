@@ -3,7 +3,7 @@
     python experiments/measure_speed.py [FILMS_A_SECOND]
 
 Training and reading are timed in seconds of one core, so that other work on the machine matters little. What
-counts is how they compare with the baseline, whose real speed (films a second in training) the argument gives.
+counts is how they compare with the baseline, whose real speed (films a second) the argument gives.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Speed:
 def speed_of(recipe: Recipe) -> Speed:
     """The fastest of a few steps, after one that is not counted."""
     stage = recipe.stages[-1]
-    network = empty_network(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = empty_network(recipe.network).to(memory_format=torch.channels_last)
     films, male = torch.rand(BATCH, 1, stage.height, stage.width), torch.ones(BATCH, 1)
     learned = [_seconds_to_learn(network.train(), films, male) for _ in range(STEPS)][1:]
     read = [_seconds_to_read(network.eval(), films, male) for _ in range(STEPS)][1:]

@@ -55,6 +55,7 @@ def test_every_question_has_its_experiment() -> None:
         "network.start",
         "stages.1.height",
         "loss.relative",
+        "distil.teacher",
     ):
         assert any(place in places for places in said.values()), place
     backbones = {read_recipe(path).network.backbone for path in RECIPES.values()}
