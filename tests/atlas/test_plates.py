@@ -21,8 +21,8 @@ from bonexage.atlas.plates import (
     TABLE,
     Plate,
     carried_folder,
-    nearest_plates,
     read_plates,
+    surrounding_plates,
     write_table,
 )
 from bonexage.errors import UnusableData
@@ -151,24 +151,24 @@ def test_a_table_written_is_read_again_girls_first_then_by_age(tmp_path: Path) -
     ]
 
 
-@given(
-    months=st.floats(0, 240),
-    number=st.integers(1, 6),
-    sex=st.sampled_from([*BOTH, Sex.UNKNOWN]),
-    data=st.data(),
-)
-def test_no_plate_left_out_lies_nearer_than_those_named(
-    months: float, number: int, sex: Sex, data: st.DataObject
+@given(months=st.floats(0, 240), sex=st.sampled_from([*BOTH, Sex.UNKNOWN]), data=st.data())
+def test_a_bone_age_is_put_beside_the_nearest_plate_of_its_sex_and_those_next_to_it(
+    months: float, sex: Sex, data: st.DataObject
 ) -> None:
     ages = data.draw(st.lists(st.floats(1, 240), min_size=1, max_size=12, unique=True))
     among = [_row(Sex.FEMALE if at % 2 else Sex.MALE, age) for at, age in enumerate(ages)]
-    chosen = nearest_plates(sex, months, number, among)
-    of_sex = [plate for plate in among if sex in (Sex.UNKNOWN, plate.sex)]
-    assert len(chosen) == min(number, len(of_sex))
-    assert all(plate in of_sex for plate in chosen)
-    assert list(chosen) == sorted(chosen, key=lambda plate: plate.mean_months)
-    rest = [abs(plate.mean_months - months) for plate in of_sex if plate not in chosen]
-    assert not rest or min(rest) >= max(abs(plate.mean_months - months) for plate in chosen)
+    chosen = surrounding_plates(sex, months, among)
+    of_sex = sorted((plate for plate in among if plate.sex is sex), key=lambda plate: plate.mean_months)
+    if not of_sex:
+        assert chosen == ()
+        return
+    nearest = min(abs(plate.mean_months - months) for plate in of_sex)
+    first = of_sex.index(chosen[0])
+    assert list(chosen) == of_sex[first : first + len(chosen)], "neighbours, by age"
+    middle = [at for at, plate in enumerate(chosen) if abs(plate.mean_months - months) == nearest]
+    assert middle
+    assert len(chosen) == 3 or first == 0 or first + len(chosen) == len(of_sex)
+    assert len(chosen) >= min(2, len(of_sex))
 
 
 def _row(sex: Sex, months: float) -> Plate:

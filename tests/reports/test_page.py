@@ -1,8 +1,10 @@
 """The page shows every hand with its bone age, asks for nothing outside, and can be read by everyone."""
 
 import base64
+import hashlib
 import io
 import re
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -85,15 +87,56 @@ def test_rounded_months_never_reach_twelve(written, months, words):
     assert words in written([assessed(months=months)]).text
 
 
-def test_the_page_asks_for_nothing_outside_and_runs_nothing(written):
+def test_the_page_asks_for_nothing_outside_and_runs_only_the_script_that_its_policy_names(written, tmp_path):
     found = written([assessed(known=120.0, name=f"{n}.png") for n in range(4)] + [failed()])
-    asked = [attrs[name] for _, attrs in found.found for name in ("src", "href") if name in attrs]
-    assert len(asked) == 5
-    assert all(one.startswith("data:image/png;base64,") for one in asked)
-    assert not found.all("script")
+    assert len(found.all("img")) == 6
+    assert all(image["src"].startswith("data:image/png;base64,") for image in found.all("img"))
+    assert all(link["href"].startswith("#") for link in found.all("a"))
     assert not found.all("link")
     policy = next(meta["content"] for meta in found.all("meta") if "http-equiv" in meta)
     assert "default-src 'none'" in policy
+    html = (tmp_path / "deep" / "report.html").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+    assert not re.search(r"https?:|fetch|XMLHttp|import\b", script)
+
+
+def test_the_distribution_of_ages_is_drawn_and_told_for_all_films(written, monkeypatch):
+    monkeypatch.setattr(page, "MOST_ROWS", 2)
+    boys = [assessed(f"b{n}.png", 100.0, sex=Sex.MALE) for n in range(3)]
+    found = written([assessed(months=126.5), assessed(months=13.0), *boys, failed()])
+    (chart,) = [image["alt"] for image in found.all("img") if "Histogram" in image["alt"]]
+    assert "Girls: 1 of 1, 1 of 10 years; Boys: 3 of 8 years." in chart
+    assert "5 films by year of bone age as read." in found.text
+    assert "Distribution" not in written([assessed(), assessed()]).text
+
+
+def test_each_film_leads_to_its_own_report(written):
+    items = [
+        replace(assessed("a.png"), page="films/a.html", pdf="films/a.pdf"),
+        replace(assessed("b.png"), page="films/b%20%22.html"),
+    ]
+    found = written(items)
+    links = [link["href"] for link in found.all("a") if not link["href"].startswith("#")]
+    assert {"films/a.html", "films/a.pdf", "films/b%20%22.html"} == set(links)
+
+
+def test_a_cell_carries_the_number_that_its_column_is_sorted_by(written):
+    found = written([assessed(months=126.5, age=110.0, sds=StandardDeviationScore(-1.25, "norm"))])
+    values = [float(cell["data-value"]) for cell in found.all("td") if "data-value" in cell]
+    assert values == [126.5, 24.0, 110.0, -1.25]
+    assert [table["class"] for table in found.all("table")] == ["sortable"]
+
+
+def test_why_films_failed_is_told_before_all_else_and_is_not_crowded_out(written, monkeypatch):
+    monkeypatch.setattr(page, "MOST_ROWS", 1)
+    found = written([*(assessed(f"{n}.png") for n in range(3)), failed("a.png"), failed("b.png")])
+    assert "a.png, unreadable: it is no picture. Give a PNG." in found.text
+    assert "1 more film is not on this page" in found.text
+    assert "2 more films are not on this page" in found.text
+    assert found.text.index("Films without a bone age") < found.text.index("All readings")
 
 
 def test_names_from_outside_cannot_become_markup(written):
@@ -145,7 +188,7 @@ def test_films_of_known_age_are_drawn_against_it(written):
     found = written([*girls, assessed("boy.png", 90, sex=Sex.MALE, known=88.0)])
     assert "Girls, 3 films: the readings lie 1.0 months from the known ages" in found.text
     assert "Boys, 1 film" in found.text
-    assert len(found.all("figure")) == 2
+    assert len([image for image in found.all("img") if "Scatter plot" in image["alt"]]) == 2
     assert "Readings against ages" not in written(girls[:2]).text
 
 
@@ -153,7 +196,7 @@ def test_hundreds_of_films_make_a_page_of_bearable_size(written, tmp_path, monke
     monkeypatch.setattr(page, "MOST_PICTURES", 70)
     monkeypatch.setattr(page, "MOST_ROWS", 80)
     found = written(assessed(f"{n}.png", picture=HAND) for n in range(100))
-    assert len(found.all("img")) == 70
+    assert len([image for image in found.all("img") if image["alt"].startswith("Hand")]) == 70
     assert "20 more films" in found.text
     assert "100 films, all assessed." in found.text
     assert (tmp_path / "deep" / "report.html").stat().st_size < 3_000_000

@@ -76,11 +76,16 @@ def read_plates(folder: Path | None = None) -> tuple[Plate, ...]:
     return tuple(plates)
 
 
-def nearest_plates(sex: Sex, months: float, number: int, plates: Iterable[Plate]) -> tuple[Plate, ...]:
-    """The plates of a sex (both, if unknown) that lie nearest to a bone age in months, by age."""
-    of_sex = [plate for plate in plates if sex in (Sex.UNKNOWN, plate.sex)]
-    nearest = sorted(of_sex, key=lambda plate: abs(plate.mean_months - months))[:number]
-    return tuple(sorted(nearest, key=lambda plate: plate.mean_months))
+def surrounding_plates(sex: Sex, months: float, plates: Iterable[Plate]) -> tuple[Plate, ...]:
+    """The plate of a sex nearest to a bone age in months, between those next to it in age, by age.
+
+    Two at either end of the atlas; none of unknown sex, as every plate has one.
+    """
+    of_sex = sorted((plate for plate in plates if plate.sex is sex), key=lambda plate: plate.mean_months)
+    if not of_sex:
+        return ()
+    nearest = min(range(len(of_sex)), key=lambda at: abs(of_sex[at].mean_months - months))
+    return tuple(of_sex[max(0, nearest - 1) : nearest + 2])
 
 
 def write_table(plates: Iterable[Plate], folder: Path) -> None:

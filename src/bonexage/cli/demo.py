@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from bonexage.atlas.plates import read_plates
-from bonexage.cli.outcomes import REPORT_PAGE
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.reading.files import read_radiograph
+from bonexage.reports.batch import INDEX
 from bonexage.reports.figures import readings_against_ages
 from bonexage.reports.item import ReportItem
 from bonexage.reports.page import write_report
@@ -45,7 +45,7 @@ def show_plates(model: Path | None, out: Path) -> None:
         known=OWN_AGE,
     )
     Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(shown)
-    page, picture = out / REPORT_PAGE, out / PICTURE
+    page, picture = out / INDEX, out / PICTURE
     write_report(items, page, model=assessor.model, title="The atlas plates, read", note=NOTE, known=OWN_AGE)
     write_whole(picture, readings_against_ages(items))
     typer.echo(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,11 +19,11 @@ from bonexage.errors import BonexageError, WrongUse
 
 if TYPE_CHECKING:
     from bonexage.model.assessor import Outcome
+    from bonexage.model.bundle import Bundle
     from bonexage.reports.item import ReportItem
 
 TABLE_ROWS: Final = 500
 SECONDS_BETWEEN_LINES: Final = 10.0
-REPORT_PAGE: Final = "report.html"
 
 
 class Form(StrEnum):
@@ -208,31 +209,38 @@ def told(outcomes: Iterator[Outcome], add: Callable[[Outcome], None], tally: Tal
         yield outcome
 
 
-def use_up(outcomes: Iterator[Outcome], report: Path | None, model: str, page: int | None) -> None:
-    """Let all outcomes pass, onto the page of a report where one is wanted."""
-    if report is None:
+@dataclass(frozen=True)
+class Reports:
+    """Where reports of the films go, and whether as PDF too."""
+
+    folder: Path
+    pdf: bool
+
+
+def use_up(outcomes: Iterator[Outcome], reports: Reports | None, bundle: Bundle, page: int | None) -> None:
+    """Let all outcomes pass, into reports where they are wanted."""
+    if reports is None:
         for _ in outcomes:
             pass
         return
-    from bonexage.reports.page import write_report
+    from bonexage.atlas.plates import read_plates
+    from bonexage.reports.batch import INDEX, Made, write_reports
 
-    write_report(_report_items(outcomes, page), report / REPORT_PAGE, model=model)
-    note(f"Page: {report / REPORT_PAGE}")
+    made = Made(bundle.model, bundle.description.figures, read_plates(), reports.pdf, date.today())
+    write_reports(_report_items(outcomes, page), reports.folder, made)
+    note(f"Page: {reports.folder / INDEX}")
 
 
 def _report_items(outcomes: Iterable[Outcome], page: int | None) -> Iterator[ReportItem]:
-    """Each outcome with its film's picture, as far as a page has room for pictures."""
+    """Each outcome with its film's picture."""
     from bonexage.reading.files import read_radiograph
     from bonexage.reports.item import ReportItem
-    from bonexage.reports.page import MOST_PICTURES
 
-    pictures = 0
     for outcome in outcomes:
         picture = None
-        if not isinstance(outcome, Failure) and pictures < MOST_PICTURES:
+        if not isinstance(outcome, Failure):
             with suppress(BonexageError):  # it was read a moment ago; if it is gone, there is no picture
                 picture = read_radiograph(outcome.file, page=page).pixels
-                pictures += 1
         yield ReportItem(outcome, picture)
 
 

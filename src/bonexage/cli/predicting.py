@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bonexage.cli.front import Coverage, Model, Threads, app, as_share, conclude
-from bonexage.cli.outcomes import Form, Tally, to_stdout, to_table, told, use_up
+from bonexage.cli.outcomes import Form, Reports, Tally, to_stdout, to_table, told, use_up
 from bonexage.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     epilog="Examples:\n\n"
     "bonexage predict hand.png --sex F --age-months 126\n\n"
     "bonexage predict films/ --subjects subjects.csv --out readings.csv\n\n"
-    "bonexage predict 'films/**/*.png' --sex M --report page/\n\n"
+    "bonexage predict 'films/**/*.png' --sex M --report reports/ --pdf\n\n"
     "find films -name '*.png' | bonexage predict - --format jsonl"
 )
 def predict(
@@ -47,7 +47,10 @@ def predict(
     form: Annotated[
         Form, typer.Option("--format", help="Form of the standard output, without --out.")
     ] = Form.TEXT,
-    report: Annotated[Path | None, typer.Option(help="Folder for a page of the films and readings.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a report of each film and a page of all.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Each film's --report as PDF too.")] = False,
     coverage: Coverage = 90,
     threads: Threads = None,
     page: Annotated[int | None, typer.Option(min=1, help="Page of files with several pages.")] = None,
@@ -63,6 +66,8 @@ def predict(
         raise WrongUse(
             "--resume goes on with a table", remedy="Give --out, and make a --report without --resume"
         )
+    if pdf and report is None:
+        raise WrongUse("--pdf is of reports", remedy="Give --report with a folder for them")
     share = as_share(coverage)
     subject_for = _subject_lookup(subjects, Subject(Sex.parse(sex), age_months))
     assessor = Assessor(load_bundle(model), threads=threads)
@@ -78,7 +83,8 @@ def predict(
     films = list_films(paths)
     with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
         outcomes = assess_many(assessor, sink.remaining(films), subject_for, coverage=share, page=page)
-        use_up(told(outcomes, sink.add, tally), report, assessor.model, page)
+        reports = Reports(report, pdf) if report else None
+        use_up(told(outcomes, sink.add, tally), reports, assessor.bundle, page)
     if not tally.done:
         raise WrongUse(
             "there is no film", remedy="Name films, or a folder with some", subject=" ".join(paths)

@@ -9,8 +9,8 @@ from typing import Final
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
 from bonexage.evaluation.findings import KINDS, DataState, Finding, SplitState
+from bonexage.reports.document import document, figure_html
 from bonexage.reports.figures import ages_by_sex
-from bonexage.reports.page import document, figure_html
 from bonexage.subject import Sex
 
 MOST_LISTED: Final = 500

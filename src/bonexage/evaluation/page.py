@@ -14,7 +14,7 @@ from bonexage.evaluation.metrics import Agreement, Figure
 from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group, message
 from bonexage.model.bundle import Description
 from bonexage.reports import numbers
-from bonexage.reports.page import document, figure_html
+from bonexage.reports.document import document, figure_html
 from bonexage.subject import Sex
 
 FEW_FILMS: Final = 10

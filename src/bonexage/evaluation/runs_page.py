@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bonexage import __version__
 from bonexage.evaluation.runs import Run, State, are_comparable, differences
 from bonexage.reports.curves import curves_of_runs
-from bonexage.reports.page import document, figure_html
+from bonexage.reports.document import document, figure_html
 from bonexage.reports.writing import write_whole
 
 if TYPE_CHECKING:

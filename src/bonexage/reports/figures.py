@@ -33,12 +33,13 @@ class _Look:
     plural: str
     colour: str
     marker: str
+    hatch: str
 
 
 _LOOKS: Final[Mapping[Sex, _Look]] = {
-    Sex.FEMALE: _Look("girls", "#d55e00", "o"),
-    Sex.MALE: _Look("boys", "#0072b2", "s"),
-    Sex.UNKNOWN: _Look("sex unknown", "#555555", "D"),
+    Sex.FEMALE: _Look("girls", "#d55e00", "o", ""),
+    Sex.MALE: _Look("boys", "#0072b2", "s", "///"),
+    Sex.UNKNOWN: _Look("sex unknown", "#555555", "D", "..."),
 }
 
 
@@ -210,32 +211,45 @@ def error_by_age(bands: Sequence[Band]) -> bytes:
     return sheet.as_png(figure)
 
 
-def ages_by_sex(splits: Mapping[str, Sequence[tuple[float, Sex]]]) -> bytes:
-    """How many films there are of each year of labelled bone age, girls beside boys, a panel for each split.
+def ages_by_sex(splits: Mapping[str, Sequence[tuple[float, Sex]]], *, of: str = "Labelled bone age") -> bytes:
+    """How many films there are of each year of bone age, girls beside boys, a panel for each split.
 
     Args:
-        splits: for each name the bone age in months and the sex of every label.
+        splits: for each name the bone age in months and the sex of every film.
+        of: what these bone ages are.
     """
     from matplotlib.ticker import MaxNLocator
 
     figure = sheet.new_figure(7.2, 0.6 + 2.6 * max(1, len(splits)))
     panels = figure.subplots(max(1, len(splits)), 1, sharex=True, squeeze=False)[:, 0]
     years = np.arange(0, MAX_BONE_AGE_MONTHS + YEAR, YEAR)
+    known = {sex for labels in splits.values() for _, sex in labels}
+    sexes = [sex for sex in _LOOKS if sex in known]
+    step = 9.6 / max(1, len(sexes))
     for axes, (name, labels) in zip(panels, splits.items(), strict=False):
-        for side, (sex, look) in enumerate(_LOOKS.items()):
-            ages = np.array([months for months, of in labels if of is sex], dtype=np.float64)
+        for side, sex in enumerate(sexes):
+            look = _LOOKS[sex]
+            ages = np.array([months for months, each in labels if each is sex], dtype=np.float64)
             if not ages.size:
                 continue
             films, _ = np.histogram(ages, years)
-            middles = years[:-1] + (3.6 if side == 0 else 8.4)
-            axes.bar(middles, films, 4.4, color=look.colour, label=f"{look.plural} ({ages.size:,})")
+            axes.bar(
+                years[:-1] + YEAR / 2 + step * (side - (len(sexes) - 1) / 2),
+                films,
+                step - 0.4,
+                color=look.colour,
+                hatch=look.hatch,
+                edgecolor="white",
+                linewidth=0,
+                label=f"{look.plural} ({ages.size:,})",
+            )
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("Films")
         axes.set_title(name, fontsize=11, loc="left")
         if labels:
             axes.legend(frameon=False, fontsize=9)
     panels[-1].set(xlim=(0, MAX_BONE_AGE_MONTHS))
-    panels[-1].set_xlabel("Labelled bone age (months)")
+    panels[-1].set_xlabel(f"{of} (months)")
     _age_ticks(panels[-1], "x", years=False)
     _years_above(panels[0])
     return sheet.as_png(figure)

@@ -38,9 +38,8 @@ def growth_chart(visits: Sequence[Visit], sex: Sex, *, note: str = "", size: tup
     axes = figure.add_subplot()
     left, right = _years([each.age_months for each in visits])
     bottom, top = _years([*_reference(axes, sex, left, right), *_points(axes, visits)])
-    for axis, span in ((axes.xaxis, right - left), (axes.yaxis, top - bottom)):
-        axis.set_ticks(range(0, 121 * YEAR, YEAR if span <= 12 * YEAR else 2 * YEAR))
-        axis.set_major_formatter(lambda months, _: f"{months / YEAR:.0f}")
+    for axis, low, high in ((axes.xaxis, left, right), (axes.yaxis, bottom, top)):
+        axis.set_ticks(_whole_years(low, high), [f"{months // YEAR}" for months in _whole_years(low, high)])
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_xlabel("Chronological age (years)")
     axes.set_ylabel("Bone age (years)")
@@ -132,6 +131,12 @@ def _point_label(visits: Sequence[Visit]) -> str:
     if not shares:
         return "bone age"
     return f"bone age, {shares.pop() * 100:.3g}% interval" if len(shares) == 1 else "bone age, its interval"
+
+
+def _whole_years(low: float, high: float) -> range:
+    """The months at which ticks stand: every year, or every other, fifth or tenth where there are many."""
+    step = YEAR * next((years for years in (1, 2, 5) if high - low <= 12 * years * YEAR), 10)
+    return range(step * math.ceil(low / step), round(high) + 1, step)
 
 
 def _years(months: Sequence[float]) -> tuple[float, float]:

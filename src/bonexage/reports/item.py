@@ -23,12 +23,16 @@ class ReportItem:
         picture: float `[height, width]` in [0, 1] or uint8 `[height, width]`, bone bright; or None.
         known_age_months: a bone age known from elsewhere, such as a plate's own or a label; or None.
         name: what to call the film; empty for its file as given.
+        page: where its own report lies, as an address seen from the page of all; empty where it has none.
+        pdf: where the same lies as PDF; empty where it has none.
     """
 
     outcome: Assessment | Failure
     picture: Picture | None = None
     known_age_months: float | None = None
     name: str = ""
+    page: str = ""
+    pdf: str = ""
 
     @property
     def title(self) -> str:

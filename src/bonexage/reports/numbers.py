@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from bonexage.assessment import Interval, StandardDeviationScore
+
 INTERVAL: Final = "95% interval"
 NOT_DEFINED: Final = "not defined"
 
@@ -25,6 +27,28 @@ def two_decimals(value: float) -> str:
 def signed(value: float, decimals: int = 1) -> str:
     """Months of which the direction counts: '+1.3', '−0.4', and '+0.0' for what rounds to nothing."""
     return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+
+
+def unsigned(value: float) -> str:
+    """Months that may be below nothing, without a plus: '9.4', '−0.8'."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
+
+
+def span(interval: Interval) -> str:
+    """The ends of an interval in months: '110.0 to 140.0'."""
+    return f"{interval.low_months:.1f} to {interval.high_months:.1f}"
+
+
+def percent(share: float) -> str:
+    """A share as '90%', with as many digits as it has, up to three."""
+    return f"{share * 100:.3g}%"
+
+
+def score(sds: StandardDeviationScore) -> str:
+    """'+2.8 (+1.2 to +4.4)', without brackets where it has no interval."""
+    if sds.low is None or sds.high is None:
+        return signed(sds.value)
+    return f"{signed(sds.value)} ({signed(sds.low)} to {signed(sds.high)})"
 
 
 def with_interval(

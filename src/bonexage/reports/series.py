@@ -9,13 +9,13 @@ from html import escape
 from typing import Any, Final
 
 from bonexage import __version__
-from bonexage.assessment import DISCLAIMER, Caution, Failure, Interval, months_in_words, years_and_months
+from bonexage.assessment import DISCLAIMER, Caution, Failure, months_in_words, years_and_months
 from bonexage.clinic.growth import NORM
 from bonexage.clinic.sentence import series_sentence
 from bonexage.clinic.series import Rate, Series, Visit
+from bonexage.reports.document import document, figure_html, scrolling
 from bonexage.reports.growth_chart import growth_chart, in_words
-from bonexage.reports.numbers import signed
-from bonexage.reports.page import document, figure_html, scrolling
+from bonexage.reports.numbers import percent, score, span, unsigned
 from bonexage.reports.text import footer
 from bonexage.subject import Sex
 
@@ -87,10 +87,10 @@ def lines(followed: Followed) -> Iterator[str]:
     for visit, step in zip(series.visits, (None, *series.steps), strict=True):
         parts = [f"bone age {months_in_words(visit.bone_age_months)}"]
         if visit.interval:
-            parts.append(f"{_share(visit.interval.coverage)} interval {_ends(visit.interval)} months")
-        parts.append(f"SDS {_score(visit)}" if visit.sds else "no reference")
+            parts.append(f"{percent(visit.interval.coverage)} interval {span(visit.interval)} months")
+        parts.append(f"SDS {score(visit.sds)}" if visit.sds else "no reference")
         if step:
-            parts.append(f"{_signless(step.months_a_year)} months a year since the last")
+            parts.append(f"{unsigned(step.months_a_year)} months a year since the last")
         yield f"{years_and_months(visit.age_months)}: {', '.join(parts)}"
     yield series_sentence(series)
     yield from (f"Caution: {one.sentence}" for one in followed.cautions)
@@ -134,25 +134,25 @@ def render(followed: Followed, drawn: bytes) -> str:
 
 
 def _table(series: Series) -> str:
-    heads = ("Age", "Bone age", "Its interval (months)", "SDS", "Months a year since the last", "Film")
+    heads = ["Age", "Bone age", "Its interval (months)", "SDS", "Months a year since the last"]
+    films = any(visit.file for visit in series.visits)
+    heads += ["Film"] if films else []
     rows = []
     for visit, step in zip(series.visits, (None, *series.steps), strict=True):
         interval = (
-            f"{_ends(visit.interval)} ({_share(visit.interval.coverage)})" if visit.interval else "none"
+            f"{span(visit.interval)} ({percent(visit.interval.coverage)})" if visit.interval else "none"
         )
-        cells = (
+        cells = [
             months_in_words(visit.bone_age_months),
             interval,
-            _score(visit) if visit.sds else "no reference",
-            f"{_signless(step.months_a_year)} ({_signless(step.low)} to {_signless(step.high)})"
-            if step
-            else "",
-            visit.file,
-        )
+            score(visit.sds) if visit.sds else "no reference",
+            f"{unsigned(step.months_a_year)} ({unsigned(step.low)} to {unsigned(step.high)})" if step else "",
+            *([visit.file] if films else []),
+        ]
         row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         rows.append(f'<tr><th scope="row">{escape(years_and_months(visit.age_months))}</th>{row}</tr>')
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    caption = f"In brackets: {_share(series.coverage)} intervals of the rates, and those of the scores."
+    caption = f"In brackets: {percent(series.coverage)} intervals of the rates, and those of the scores."
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f"<table><caption>{caption}</caption>{body}</table>"
 
@@ -176,27 +176,6 @@ def _rate_dict(rate: Rate | None) -> dict[str, float] | None:
     if rate is None:
         return None
     return {"value": round(rate.months_a_year, 1), "low": round(rate.low, 1), "high": round(rate.high, 1)}
-
-
-def _score(visit: Visit) -> str:
-    sds = visit.sds
-    if sds is None:
-        return ""
-    if sds.low is None or sds.high is None:
-        return signed(sds.value)
-    return f"{signed(sds.value)} ({signed(sds.low)} to {signed(sds.high)})"
-
-
-def _ends(interval: Interval) -> str:
-    return f"{interval.low_months:.1f} to {interval.high_months:.1f}"
-
-
-def _share(coverage: float) -> str:
-    return f"{coverage * 100:.3g}%"
-
-
-def _signless(value: float) -> str:
-    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def _why(failure: Failure) -> str:

@@ -84,7 +84,7 @@ def model_facts(bundle: Bundle) -> str:
     rows.append(("Intervals", calibrated(said.calibration)))
     if said.onnx_difference_months is not None:
         rows.append(("ONNX", f"at most {said.onnx_difference_months:.4f} months from the trained network"))
-    rows.extend(("Mean error", error) for error in _errors(said.figures))
+    rows.extend(("Mean error", error) for error in model_errors(said.figures))
     rows.append(("Hash", bundle.hash))
     return "\n".join([*(f"{name:<14}{value}" for name, value in rows), DISCLAIMER])
 
@@ -105,7 +105,7 @@ def calibrated(calibration: Calibration | None) -> str:
     return said + (f"; merged, in months: {', '.join(merged)}" if merged else "")
 
 
-def _errors(figures: Mapping[str, Any]) -> Iterator[str]:
+def model_errors(figures: Mapping[str, Any]) -> Iterator[str]:
     """The mean absolute error on each group of films that was measured, with its interval."""
     for split, groups in figures.items():
         for name, group in groups.items():

@@ -9,13 +9,17 @@ from bonexage.errors import WrongUse
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Put `content` (text as UTF-8) at `path` in one step; folders on the way are made.
+    """Put `content` at `path` in one step; folders on the way are made.
+
+    Text is written as UTF-8; what of a file's name is no text becomes an escape.
 
     Raises:
         WrongUse: it cannot be written there.
     """
     try:
-        write_atomically(path, content.encode() if isinstance(content, str) else content)
+        write_atomically(
+            path, content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        )
     except OSError as error:
         raise WrongUse(
             f"it cannot be written ({error.strerror or error})",

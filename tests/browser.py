@@ -1,0 +1,109 @@
+"""A browser for the tests of pages, where one is installed: Chromium, driven over WebDriver's plain HTTP."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One window; `address` is that of its session."""
+
+    address: str
+
+    def open(self, page: Path) -> None:
+        self._ask("url", {"url": page.resolve().as_uri()})
+
+    def narrow(self, width: int) -> None:
+        """Show pages as a screen of so many pixels' width would."""
+        metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        self._ask("goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script returns; a promise is waited for."""
+        return self._ask("execute/sync", {"script": script, "args": list(arguments)})
+
+    def printed(self) -> bytes:
+        """The page as a PDF on A4, as the page itself asks to be printed."""
+        asked = {"printBackground": True, "preferCSSPageSize": True}
+        said = self._ask("goog/cdp/execute", {"cmd": "Page.printToPDF", "params": asked})
+        return base64.b64decode(said["data"])
+
+    def picture(self) -> bytes:
+        """The whole page as a PNG."""
+        asked = {"captureBeyondViewport": True}
+        said = self._ask("goog/cdp/execute", {"cmd": "Page.captureScreenshot", "params": asked})
+        return base64.b64decode(said["data"])
+
+    def complaints(self) -> list[str]:
+        """What the browser's console said since this was last asked."""
+        return [each["message"] for each in self._ask("se/log", {"type": "browser"})]
+
+    def _ask(self, what: str, asked: dict[str, Any]) -> Any:
+        return _post(f"{self.address}/{what}", asked)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A browser; the test is skipped where there is none."""
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    if not driver or not chromium:
+        pytest.skip("no chromium and chromedriver: pages are not tried in a browser")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        try:
+            base = f"http://127.0.0.1:{port}"
+            _wait_for(base)
+            options = {"binary": chromium, "args": list(OPTIONS)}
+            logging = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+            session = _post(f"{base}/session", {"capabilities": {"alwaysMatch": logging}})
+            address = f"{base}/session/{session['sessionId']}"
+            try:
+                yield Browser(address)
+            finally:
+                _request(urllib.request.Request(address, method="DELETE"))
+        finally:
+            run.terminate()
+
+
+def _wait_for(base: str) -> None:
+    for _ in range(300):
+        try:
+            if _request(urllib.request.Request(f"{base}/status"))["ready"]:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError("chromedriver did not start")
+
+
+def _post(address: str, asked: dict[str, Any]) -> Any:
+    body = json.dumps(asked).encode()
+    return _request(
+        urllib.request.Request(
+            address, data=body, headers={"Content-Type": "application/json"}, method="POST"
+        )
+    )
+
+
+def _request(request: urllib.request.Request) -> Any:
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)["value"]
