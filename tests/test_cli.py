@@ -411,6 +411,37 @@ def _learning(monkeypatch: pytest.MonkeyPatch, module: str, **functions: object)
     monkeypatch.setitem(sys.modules, f"bonexage.learning.{module}", SimpleNamespace(**functions))
 
 
+def test_folds_are_trained_and_measured_in_one_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Found:
+        model = "small-5-folds@0123456789ab"
+
+        def __str__(self) -> str:
+            return "drawn, out-of-fold: 9.5 months"
+
+    asked: dict[str, object] = {}
+
+    def trained(recipe: object, data: list[Path], out: Path, **rest: object) -> Found:
+        asked.update(rest, recipe=recipe, data=data, out=out)
+        return Found()
+
+    _learning(monkeypatch, "recipe", read_recipe=lambda path: f"recipe {path}")
+    _learning(monkeypatch, "folds", train_folds=trained)
+    monkeypatch.setattr(front, "_need_learning", lambda feature: None)
+    done = run("train", "q.toml", "--data", "a", "--out", "r", "--folds", "5", "--resume")
+    assert done.exit_code == 0
+    assert {key: asked[key] for key in ("recipe", "data", "out", "folds", "resume")} == {
+        "recipe": "recipe q.toml",
+        "data": [Path("a")],
+        "out": Path("r"),
+        "folds": 5,
+        "resume": True,
+    }
+    assert "9.5 months" in done.stdout
+    assert Found.model in done.stderr
+    assert DISCLAIMER in done.stderr
+    assert run("train", "q.toml", "--data", "a", "--out", "r", "--folds", "1").exit_code == 2
+
+
 def test_the_learning_commands_pass_on_what_was_asked_for(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

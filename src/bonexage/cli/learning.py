@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,7 +26,8 @@ class Normalise(StrEnum):
 
 @app.command(
     epilog="Examples:\n\nbonexage train recipes/quick.toml --data rsna --out runs/first\n\n"
-    "bonexage train recipes/quick.toml --data rsna --out runs/first --resume"
+    "bonexage train recipes/quick.toml --data rsna --out runs/first --resume\n\n"
+    "bonexage train recipes/quick.toml --data rsna --out runs/folds --folds 5"
 )
 def train(
     recipe: Annotated[Path, typer.Argument(help="A training recipe, TOML.")],
@@ -51,27 +52,43 @@ def train(
         float,
         typer.Option(min=0.0, help="Minutes between checkpoints within an epoch."),
     ] = 10.0,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Train a network for each of so many folds of the children; measure all out of fold.",
+            show_default="one network",
+        ),
+    ] = None,
 ) -> None:
     """Train a network as a recipe says."""
     _need_learning("Training")
     from bonexage.learning.processes import leads
     from bonexage.learning.recipe import read_recipe
-    from bonexage.learning.train import train as run
 
-    made = run(
-        read_recipe(recipe),
-        data,
-        out,
-        resume=resume,
-        init=init,
-        cache_folder=cache,
-        locator=locator,
-        skip_unreadable=skip_unreadable,
-        processes=processes,
-        keep_minutes=keep_minutes,
-    )
+    asked: dict[str, Any] = {
+        "resume": resume,
+        "init": init,
+        "cache_folder": cache,
+        "locator": locator,
+        "skip_unreadable": skip_unreadable,
+        "processes": processes,
+        "keep_minutes": keep_minutes,
+    }
+    if folds is None:
+        from bonexage.learning.train import train as run
+
+        run(read_recipe(recipe), data, out, **asked)
+    else:
+        from bonexage.learning.folds import train_folds
+        from bonexage.reports.text import footer
+
+        found = train_folds(read_recipe(recipe), data, out, folds=folds, **asked)
+        if leads():
+            typer.echo(str(found))
+            note(f"All figures: {out / 'evaluation.html'}. {footer(found.model)}")
     if leads():
-        note(f"Run: {made}. Make a bundle of it with: bonexage export {made} --out BUNDLE")
+        note(f"Run: {out}. Make a bundle of it with: bonexage export {out} --out BUNDLE")
 
 
 @app.command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,13 +19,12 @@ from bonexage.errors import UnusableData, WrongUse
 from bonexage.evaluation.metrics import agreement
 from bonexage.learning.cache import Cache, build_cache
 from bonexage.learning.card import write_card
-from bonexage.learning.checkpoint import load_checkpoint
 from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, gather_films
 from bonexage.learning.graph import largest_difference_months, to_onnx
+from bonexage.learning.members import read_member, read_record
 from bonexage.learning.network import PUBLISHED_BACKBONES, SEX_FEATURES, BoneAgeNetwork, build_features
-from bonexage.learning.recipe import Parts, recipe_from_table
-from bonexage.learning.start import empty_network, read_state
-from bonexage.learning.train import choose_locator, preprocessing_of
+from bonexage.learning.recipe import Parts
+from bonexage.learning.start import read_state
 from bonexage.model.bundle import Bundle, Description, write_bundle
 from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.frame import whole_film
@@ -72,18 +70,12 @@ def export_run(
         UnusableData: the data is no longer what the run was trained on.
         BundleError: graph and network differ by more than 0.05 months.
     """
-    as_used = _read_record(run, "recipe.json")
-    recipe = recipe_from_table(as_used, source=str(run / "recipe.json"))
-    record = _read_record(run, "data.json")
-    saved = load_checkpoint(run / "best.pt")
-    network = empty_network(recipe.network)
-    network.load_state_dict(saved["average"])
-    how = preprocessing_of(recipe, len(recipe.stages) - 1)
-    locator = choose_locator(recipe, None, run)
-    films, cache = _films_of(run, record, data, recipe.parts, how, locator)
-    onnx = to_onnx(network, how, mirror=mirror)
+    member = read_member(run)
+    recipe, how = member.recipe, member.how
+    films, cache = _films_of(run, member.data, data, recipe.parts, how, member.locator)
+    onnx = to_onnx(member.network, how, mirror=mirror)
     compared = [film for film in films if film.part is Part.VALIDATION][:FILMS_COMPARED]
-    difference = largest_difference_months(network, onnx, *_shown(compared, cache, how), mirror=mirror)
+    difference = largest_difference_months(member.network, onnx, *_shown(compared, cache, how), mirror=mirror)
     held_out = [film for film in films if film.part is not Part.TRAINING]
     read = _read(Runtime(onnx), held_out, cache, how, progress)
     description = Description(
@@ -91,9 +83,9 @@ def export_run(
         created=datetime.now(tz=UTC).date().isoformat(),
         preprocessing=how,
         backbone=recipe.network.backbone,
-        started_from=saved["started_from"],
-        recipe=as_used,
-        data={key: record[key] for key in ("folders", "ages_months", "fingerprint")},
+        started_from=member.started_from,
+        recipe=member.table,
+        data={key: member.data[key] for key in ("folders", "ages_months", "fingerprint")},
         figures={"validation": _figures(held_out, [film.reading_months for film in read])},
         calibration=_calibration(held_out, read, hashlib.sha256(onnx).hexdigest()),
         onnx_difference_months=difference,
@@ -104,9 +96,9 @@ def export_run(
         description,
         onnx=onnx,
         card=write_card(description),
-        locator=locator,
-        hands=composite_hands() if locator else None,
-        weights=_safetensors(network) if with_weights else None,
+        locator=member.locator,
+        hands=composite_hands() if member.locator else None,
+        weights=member.weights if with_weights else None,
     )
 
 
@@ -189,18 +181,6 @@ def published_network(state: Mapping[str, Tensor], source: str) -> tuple[BoneAge
     return network.eval(), backbone
 
 
-def _read_record(run: Path, name: str) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads((run / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise WrongUse(
-            f"the run has no readable {name}",
-            remedy="Name a run folder that train has written",
-            subject=str(run),
-        ) from problem
-    return record
-
-
 def _films_of(
     run: Path,
     record: Mapping[str, Any],
@@ -210,7 +190,7 @@ def _films_of(
     locator: bytes | None,
 ) -> tuple[tuple[TrainingFilm, ...], Cache]:
     """The run's films in their parts, where they still are what the run was trained on."""
-    folders = list(data) or [Path(folder) for folder in _read_record(run, "environment.json")["data_folders"]]
+    folders = list(data) or [Path(folder) for folder in read_record(run, "environment.json")["data_folders"]]
     gone = [folder for folder in folders if not folder.is_dir()]
     if gone:
         raise WrongUse(
@@ -282,9 +262,3 @@ def _figures(films: Sequence[TrainingFilm], months: Sequence[float]) -> dict[str
         ).as_dict()
         for name, group in groups.items()
     }
-
-
-def _safetensors(network: BoneAgeNetwork) -> bytes:
-    from safetensors.torch import save
-
-    return save({key: value.contiguous() for key, value in network.state_dict().items()})

@@ -25,12 +25,10 @@ def check_recipe(recipe: Recipe, out: Path) -> None:
         table = json.loads((out / "recipe.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise _lost(out / "recipe.json") from problem
-    before = _flat(recipe_to_table(recipe_from_table(table, source=str(out / "recipe.json"))))
-    now = _flat(recipe_to_table(recipe))
+    before = recipe_to_table(recipe_from_table(table, source=str(out / "recipe.json")))
     changed = [
-        f"{key} was {before.get(key, 'not there')} and is {now.get(key, 'not there')}"
-        for key in dict.fromkeys([*before, *now])
-        if before.get(key) != now.get(key) and key not in NOT_DECIDING
+        f"{place} was {old} and is {new}"
+        for place, (old, new) in recipe_changes(before, recipe_to_table(recipe)).items()
     ]
     if changed:
         raise WrongUse(
@@ -38,6 +36,16 @@ def check_recipe(recipe: Recipe, out: Path) -> None:
             remedy="Put it back as it was to go on, or start anew in another folder",
             subject=str(out),
         )
+
+
+def recipe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What decides a run and differs between two recipes, as tables: by place, before and now."""
+    old, new = _flat(before), _flat(now)
+    return {
+        place: (old.get(place, "not there"), new.get(place, "not there"))
+        for place in dict.fromkeys([*old, *new])
+        if old.get(place) != new.get(place) and place not in NOT_DECIDING
+    }
 
 
 def check_films(rows: Sequence[Row], out: Path) -> None:
@@ -102,7 +110,7 @@ def _some(names: Sequence[str]) -> str:
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
     """Every single value of a table by its place, such as `stages.1.epochs`; stages count from 1."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         inner = [(f"{place}.{key}" if place else str(key), each) for key, each in value.items()]
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         inner = [(f"{place}.{number}", each) for number, each in enumerate(value, start=1)]

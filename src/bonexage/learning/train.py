@@ -114,7 +114,7 @@ def train(
     if resume and not has_run(out) and not (out / LOG).exists():
         load_checkpoint(out / LAST)  # there is none, and this says so
     work = partial(
-        _train,
+        train_together,
         recipe=recipe,
         folders=tuple(folders),
         out=out,
@@ -140,7 +140,7 @@ def preprocessing_of(recipe: Recipe, stage: int) -> Preprocessing:
     return Preprocessing(how.geometry, size.height, size.width, (how.mean,), (how.std,))
 
 
-def _train(
+def train_together(
     group: Group,
     *,
     recipe: Recipe,
@@ -154,7 +154,7 @@ def _train(
     keep_minutes: float,
     screen: Screen | None = None,
 ) -> None:
-    """What one of the processes of a run does."""
+    """What one of the processes of a run does, which have met as `group`; the rest is as `train` has it."""
     screen = (screen or Screen()) if group.leads else silent_screen()
     job = Job(recipe, out, group, choose_precision(recipe.optimiser, group.device), screen, keep_minutes)
     try:
