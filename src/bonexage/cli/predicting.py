@@ -55,8 +55,19 @@ def predict(
     threads: Threads = None,
     page: Annotated[int | None, typer.Option(min=1, help="Page of files with several pages.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out.")] = False,
+    dicom_out: Annotated[
+        Path | None, typer.Option(help="Folder for a DICOM SR, picture and PDF of each DICOM film.")
+    ] = None,
+    fhir_out: Annotated[
+        Path | None, typer.Option(help="File for a FHIR transaction (JSON) of all DICOM films.")
+    ] = None,
+    deidentify: Annotated[
+        bool,
+        typer.Option("--deidentify", help="Leave who the films show, and their names, out of all results."),
+    ] = False,
 ) -> None:
     """Estimate the bone age of films."""
+    from bonexage.cli.archiving import Archive, archived, check_archive
     from bonexage.model.assessor import Assessor, assess_many
     from bonexage.model.bundle import load_bundle
     from bonexage.reading.files import list_films
@@ -68,6 +79,13 @@ def predict(
         )
     if pdf and report is None:
         raise WrongUse("--pdf is of reports", remedy="Give --report with a folder for them")
+    if resume and deidentify:
+        raise WrongUse(
+            "--resume knows films by their names, which --deidentify leaves out",
+            remedy="Leave one of them out",
+        )
+    archive = Archive(dicom_out, fhir_out, deidentify, page)
+    check_archive(archive)
     share = as_share(coverage)
     subject_for = _subject_lookup(subjects, Subject(Sex.parse(sex), age_months))
     assessor = Assessor(load_bundle(model), threads=threads)
@@ -84,7 +102,7 @@ def predict(
     with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
         outcomes = assess_many(assessor, sink.remaining(films), subject_for, coverage=share, page=page)
         reports = Reports(report, pdf) if report else None
-        use_up(told(outcomes, sink.add, tally), reports, assessor.bundle, page)
+        use_up(told(archived(outcomes, archive), sink.add, tally), reports, assessor.bundle, page)
     if not tally.done:
         raise WrongUse(
             "there is no film", remedy="Name films, or a folder with some", subject=" ".join(paths)

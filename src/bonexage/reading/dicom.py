@@ -24,6 +24,7 @@ import numpy as np
 from bonexage.assessment import Caution
 from bonexage.errors import BonexageError, MissingExtra, RefusedRadiograph, UnreadableFile
 from bonexage.radiograph import Provenance, Radiograph, Stated
+from bonexage.reading.identity import FilmIdentity, checked_identity
 from bonexage.reading.images import MAX_PIXELS, framed
 from bonexage.reading.messages import read_message, write_message
 from bonexage.subject import Sex, Subject
@@ -110,6 +111,18 @@ def films_of_disc(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) ->
             subject=name,
         )
     return files
+
+
+def read_identity(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> FilmIdentity:
+    """Whose film these bytes are and where it belongs; no pixel is decoded.
+
+    Raises:
+        MissingExtra: pydicom is not installed.
+        UnreadableFile: they are no DICOM file, or one that lacks the UIDs by which a result refers to it.
+    """
+    _check_installed()
+    head, _ = _asked({"want": "identity"}, data, name, limits)
+    return checked_identity(head, name)
 
 
 def _is_name(part: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.reading.messages import read_message, write_message
 
+MAX_TEXT = 1000
 _SMALLER = "Give a smaller copy of it"
 _AGAIN = "Export the film again, or convert it to PNG"
 
@@ -35,6 +36,8 @@ def _handled(head: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], byte
     try:
         if head["want"] == "disc":
             return _disc(body), b""
+        if head["want"] == "identity":
+            return _identity(body), b""
         return _film(body, head["page"])
     except (UnreadableFile, RefusedRadiograph) as error:
         return _failure(type(error).__name__, error.problem, error.remedy), b""
@@ -72,6 +75,15 @@ def _disc(body: bytes) -> dict[str, Any]:
     from bonexage.reading.dicom_film import files_of_disc
 
     return {"files": files_of_disc(body)}
+
+
+def _identity(body: bytes) -> dict[str, Any]:
+    from bonexage.reading.dicom_film import read_dataset
+    from bonexage.reading.dicom_header import text
+    from bonexage.reading.identity import KEYWORDS
+
+    dataset = read_dataset(body)
+    return {keyword: text(dataset, keyword)[:MAX_TEXT] for keyword in KEYWORDS}
 
 
 def _failure(kind: str, problem: str, remedy: str) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import Final, TextIO
 from bonexage.errors import BonexageError, UnreadableFile, WrongUse
 from bonexage.radiograph import Radiograph
 from bonexage.reading.archives import SUFFIX, archive_in, member_bytes, members
-from bonexage.reading.dicom import decode_dicom, films_of_disc
+from bonexage.reading.dicom import decode_dicom, films_of_disc, read_identity
 from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom
+from bonexage.reading.identity import FilmIdentity
 from bonexage.reading.images import decode_image
 
 FILM_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -41,6 +42,18 @@ def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
     if is_dicom(data) or Path(path).suffix.lower() in DICOM_SUFFIXES:
         return decode_dicom(data, name, page=page)
     return decode_image(data, name, page=page)
+
+
+def identity_of(path: str | Path) -> FilmIdentity | None:
+    """Whose film a DICOM file is and where it belongs; None for a file of another kind.
+
+    Raises:
+        UnreadableFile, MissingExtra: as `read_radiograph`.
+    """
+    data = _film_bytes(Path(path), str(path))
+    if is_dicom(data) or Path(path).suffix.lower() in DICOM_SUFFIXES:
+        return read_identity(data, str(path))
+    return None
 
 
 def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator[str]:
