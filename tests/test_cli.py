@@ -36,6 +36,7 @@ COMMANDS = (
     "info",
     "follow",
     "evaluate",
+    "calibrate",
     "compare",
     "runs",
     "check-data",

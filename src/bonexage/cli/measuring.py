@@ -1,4 +1,4 @@
-"""The commands that measure models on labelled films: evaluate."""
+"""The commands that measure models on labelled films: evaluate, calibrate."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from typing import Annotated
 
 import typer
 
-from bonexage.cli.front import Coverage, Data, SkipUnreadable, Threads, app, as_share, conclude
-from bonexage.cli.outcomes import Tally, counting
+from bonexage.assessment import DISCLAIMER
+from bonexage.cli.front import (
+    BundleOut,
+    Coverage,
+    Data,
+    SkipUnreadable,
+    Threads,
+    app,
+    as_share,
+    conclude,
+)
+from bonexage.cli.outcomes import Tally, counting, note
 from bonexage.errors import WrongUse
 
 
@@ -62,4 +72,46 @@ def evaluate(
     typer.echo(
         f"Mean absolute error {error}, {found.overall.films} films. All figures: {out / 'evaluation.html'}"
     )
+    for sentence in found.intervals.sentences() if found.intervals else ():
+        typer.echo(sentence)
     conclude(Tally(len(found.measured), len(found.failures)), assessor.model)
+
+
+@app.command(epilog="Example:\n\nbonexage calibrate model.zip --data our-films --out ours.zip")
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model to calibrate.")],
+    *,
+    data: Data,
+    out: BundleOut,
+    split: Annotated[Split, typer.Option(help="The split to read.")] = Split.TRAINING,
+    coverage: Coverage = 90,
+    threads: Threads = None,
+    skip_unreadable: SkipUnreadable = False,
+) -> None:
+    """Make a site's own intervals from its labelled films, and say whether the model's own hold there."""
+    from bonexage.evaluation.calibrate import calibrate as make
+    from bonexage.model.assessor import Assessor
+    from bonexage.model.bundle import load_bundle
+
+    share = as_share(coverage)
+    assessor = Assessor(load_bundle(model), threads=threads)
+    learned = {folder.get("name") for folder in assessor.bundle.description.data.get("folders", ())}
+    if known := sorted(learned & {folder.resolve().name for folder in data}):
+        note(
+            f"The model learned from a folder of the name {known[0]}: films it has seen make no calibration."
+        )
+    with counting() as advance:
+        made = make(
+            assessor,
+            data,
+            out,
+            split="test" if split is Split.TEST else "training",
+            coverage=share,
+            skip_unreadable=skip_unreadable,
+            progress=advance,
+        )
+    for sentence in made.sentences():
+        typer.echo(sentence)
+    if made.left_out:
+        note(f"Not used: {made.left_out} films that were not assessed or are further films of a child.")
+    note(f"Bundle: {out}, {made.bundle.model}. {DISCLAIMER}")

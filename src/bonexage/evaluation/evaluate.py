@@ -15,6 +15,7 @@ import numpy as np
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Assessment
 from bonexage.errors import UnusableData
 from bonexage.evaluation import page, pictures
+from bonexage.evaluation.coverage import CoverageTest, examine_coverage
 from bonexage.evaluation.metrics import agreement
 from bonexage.evaluation.result import Evaluation, Group, Measured
 from bonexage.model.assessor import DEFAULT_COVERAGE, Assessor, assess_many
@@ -171,6 +172,7 @@ def write_evaluation(
         missing=tuple(missing),
         groups=_groups(measured, seed=seed, resamples=resamples),
         note=note,
+        intervals=_intervals(measured, coverage, seed=seed, resamples=resamples),
     )
     drawn = pictures.draw(done)
     for file, png in drawn.items():
@@ -223,6 +225,15 @@ def measure(
         if progress is not None:
             progress(len(measured), len(films))
     return tuple(measured)
+
+
+def _intervals(
+    measured: Sequence[Measured], coverage: float, *, seed: int, resamples: int
+) -> CoverageTest | None:
+    pairs = [(one.film, one.outcome) for one in measured if isinstance(one.outcome, Assessment)]
+    if not all(said.interval for _, said in pairs):
+        return None
+    return examine_coverage(pairs, coverage, seed=seed, resamples=resamples)
 
 
 def _groups(measured: Sequence[Measured], *, seed: int, resamples: int) -> tuple[Group, ...]:

@@ -10,6 +10,7 @@ from typing import Final
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
 from bonexage.evaluation import pictures
+from bonexage.evaluation.coverage import HeldCell
 from bonexage.evaluation.metrics import Agreement, Figure
 from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group, message
 from bonexage.model.bundle import Description
@@ -97,6 +98,7 @@ def render(evaluation: Evaluation, drawn: Mapping[str, bytes]) -> str:
             "R², shares of films, and intervals",
         ),
         "</section>",
+        _intervals_html(evaluation),
         _worst_html(evaluation),
         _missing_html(evaluation),
         f"<section><h2>Methods</h2><p>{_methods(evaluation)}</p></section>",
@@ -230,6 +232,38 @@ def _group_name(group: Group) -> str:
     return ages if group.sex is None else f"{who}, {ages}"
 
 
+def _intervals_html(evaluation: Evaluation) -> str:
+    """What the model's own intervals hold, cell by cell."""
+    test = evaluation.intervals
+    if test is None:
+        return ""
+    said = " ".join(test.sentences())
+    tables = "".join(
+        _scrolling(_cells_html(cells, f"Labels in the {test.coverage:.0%} interval by {how} age"), how)
+        for how, cells in (("predicted", test.by_reading), ("labelled", test.by_label))
+    )
+    note = (
+        "The promise is made by predicted age, the only age known of a new film. By labelled age the "
+        "intervals of any model tend to hold more in the frequent ages and less at both ends."
+    )
+    return f"<section><h2>Intervals</h2><p>{escape(said)}</p><p>{escape(note)}</p>{tables}</section>"
+
+
+def _cells_html(cells: Sequence[HeldCell], caption: str) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{escape(cell.name)}</th><td class="n">{cell.children:,}</td>'
+        f'<td class="n">{cell.share:.1%}</td><td class="n">{cell.p:.2g}</td>'
+        f'<td class="n">{cell.adjusted:.2g}</td><td>{"departs" if cell.departs else ""}</td></tr>'
+        for cell in cells
+    )
+    heads = ("Children", "In interval", "p", "p (Holm)")
+    return (
+        f'<table><caption>{escape(caption)}; binomial tests.</caption><thead><tr><th scope="col">Cell</th>'
+        + "".join(f'<th scope="col" class="n">{head}</th>' for head in heads)
+        + f'<th scope="col">At 1%</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
 def _worst_html(evaluation: Evaluation) -> str:
     far = sorted(evaluation.assessed, key=lambda one: -abs(one[1].bone_age_months - one[0].bone_age_months))
     rows = "".join(
@@ -283,7 +317,8 @@ def _methods(evaluation: Evaluation) -> str:
     if evaluation.overall.covered:
         text += (
             f" The model's own intervals, built to hold {evaluation.coverage:.0%} of labels, come from "
-            "split-conformal calibration on films kept out of its training, by sex and band of predicted age."
+            "split-conformal calibration on films kept out of its training, by sex and band of predicted "
+            "age. They are tested on the first film of each child."
         )
     else:
         text += " The model carries no calibration, so there is no interval of its own to check."

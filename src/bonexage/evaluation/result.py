@@ -9,6 +9,7 @@ from typing import Final
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, Assessment, Failure
+from bonexage.evaluation.coverage import CoverageTest
 from bonexage.evaluation.metrics import CONFIDENCE, Agreement
 from bonexage.model.assessor import Outcome
 from bonexage.reading.folder import LabelledFilm
@@ -73,6 +74,7 @@ class Evaluation:
         measured: every film that was there, in order, with what was said of it.
         missing: a sentence for every label whose film is not there.
         note: what else is to be said of the model, a sentence; or nothing.
+        intervals: the test of the model's intervals, or None where it gives none.
         groups: all films; each sex; each band; each sex in each band. A group without films is left out.
     """
 
@@ -88,6 +90,7 @@ class Evaluation:
     groups: tuple[Group, ...]
     model_facts: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    intervals: CoverageTest | None = None
 
     @property
     def overall(self) -> Agreement:
@@ -130,6 +133,7 @@ class Evaluation:
                 "missing": len(self.missing),
             },
             "coverage": self.coverage if self.overall.covered else None,
+            "intervals": self.intervals.as_dict() if self.intervals else None,
             "bootstrap": {
                 "method": "percentile, children drawn with replacement",
                 "confidence": CONFIDENCE,
