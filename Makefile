@@ -4,6 +4,7 @@ PYTHON ?= python3
 FILMS ?=
 INIT ?=
 WORKERS ?= auto
+FAULTS ?=
 
 VENV := .venv
 DEMO_VENV := .venv-demo
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench clean
+.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench faults clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -113,6 +114,9 @@ experiments: environment ## Run the experiments that are not finished on the fol
 bench: environment ## Every benchmark, one claim each
 	$(call environment,$(DEMO_VENV),requirements/predict.txt)
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python "$$script"; done
+
+faults: environment ## Trials that plant faults for many minutes, all or FAULTS=name; writes RELIABILITY.md
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m trials $(FAULTS)
 
 clean: ## Remove what was made, environments included
 	rm -rf $(VENV) $(DEMO_VENV) $(WHEEL_VENV) $(LOCK_VENV) dist demo .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import predict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import predict
 from bonexage.assessment import months_in_words
 from bonexage.model import assessor as assessor_module
 from bonexage.model.preprocess import Preprocessing

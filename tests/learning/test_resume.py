@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import shutil
@@ -27,7 +26,7 @@ from bonexage.learning.resume import films_difference
 from bonexage.learning.train import train
 from films import write_film
 from learning.folders import data_folder_with
-from learning.killing import SMALL, run_apart
+from trials.killing import SMALL, differences, run_apart
 
 killing = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL here")
 
@@ -71,24 +70,6 @@ def copy(killed: Path, tmp_path: Path) -> Path:
     return shutil.copytree(killed, tmp_path / "run")
 
 
-def assert_same_run(one: Path, other: Path) -> None:
-    for name in ("last.pt", "best.pt"):
-        whole, mended = load_checkpoint(one / name), load_checkpoint(other / name)
-        for part in ("network", "average"):
-            assert whole[part].keys() == mended[part].keys()
-            apart = [key for key, value in whole[part].items() if not torch.equal(value, mended[part][key])]
-            assert apart == [], f"{part} of {name}"
-        for key, values in whole["optimiser"]["state"].items():
-            assert all(torch.equal(each, mended["optimiser"]["state"][key][n]) for n, each in values.items())
-    for column in ("stage", "epoch", "loss", "train_mae_months", "validation_mae_months"):
-        assert column_of(one, column) == column_of(other, column)
-
-
-def column_of(run: Path, name: str) -> list[str]:
-    with (run / "metrics.csv").open(encoding="utf-8") as file:
-        return [row[name] for row in csv.DictReader(file)]
-
-
 @killing
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_goes_on_to_the_very_weights_of_one_never_killed(
@@ -97,7 +78,7 @@ def test_a_killed_run_goes_on_to_the_very_weights_of_one_never_killed(
     out = tmp_path / "run"
     assert run_apart(data, out, die_at=MOMENTS[moment]) == -signal.SIGKILL
     assert run_apart(data, out, resume=True) == 0
-    assert_same_run(whole, out)
+    assert differences(whole, out) == []
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
 
 
@@ -107,7 +88,7 @@ def test_a_damaged_last_checkpoint_is_recognised_and_the_one_before_taken(
 ) -> None:
     damage_in_the_middle(copy / "last.pt")
     assert run_apart(data, copy, resume=True) == 0
-    assert_same_run(whole, copy)
+    assert differences(whole, copy) == []
     said = (copy / "log.txt").read_text(encoding="utf-8")
     assert said.count("last.pt is damaged: its hash does not fit. The run goes on from the checkpoint") == 1
 
@@ -202,7 +183,7 @@ def test_a_full_disk_stops_cleanly_and_the_run_goes_on_when_there_is_room(
         load_checkpoint(copy / name)
     assert [path.name for path in copy.iterdir() if path.name.startswith(".")] == []
     assert run_apart(data, copy, resume=True) == 0
-    assert_same_run(whole, copy)
+    assert differences(whole, copy) == []
 
 
 def test_a_disk_that_is_full_from_the_start_is_said(

@@ -1,7 +1,8 @@
-"""A small run in a process of its own, which ends itself by `kill -9` at a chosen moment."""
+"""A small run in a process of its own, ended by `kill -9` at a chosen moment, and how two runs differ."""
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 from collections.abc import Callable
@@ -15,7 +16,9 @@ import torch
 
 from bonexage.learning import checkpoint
 from bonexage.learning import epoch as passing
+from bonexage.learning.checkpoint import load_checkpoint
 from bonexage.learning.recipe import Augmentation, NetworkRecipe, Optimiser, Parts, Recipe, Stage
+from bonexage.learning.show import silent_screen
 from bonexage.learning.train import train
 
 # Augmentation, dropout, a running average, two sizes: all that has a state or uses chance.
@@ -42,7 +45,14 @@ LOADED = (
 )
 
 
-def run_apart(data: Path, out: Path, *, resume: bool = False, die_at: tuple[str, int] | None = None) -> int:
+def run_apart(
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    die_at: tuple[str, int] | None = None,
+    die_after: float | None = None,
+) -> int:
     """Run `SMALL` with one thread and a checkpoint after each step; returns how the process ended.
 
     Args:
@@ -51,25 +61,54 @@ def run_apart(data: Path, out: Path, *, resume: bool = False, die_at: tuple[str,
         resume: go on with the run that is there.
         die_at: a function's name, or that of a file about to take its place, and at which time of that the
             process kills itself.
+        die_after: seconds after which the process is killed, if it has not ended.
     """
     server = get_context("forkserver")
     server.set_forkserver_preload(list(LOADED))
     process = server.Process(target=_run, args=(data, out, resume, die_at))
     process.start()
-    process.join(WITHIN_SECONDS)
+    process.join(WITHIN_SECONDS if die_after is None else die_after)
     if process.is_alive():
         process.kill()
         process.join()
-        raise AssertionError(f"the run did not end within {WITHIN_SECONDS} seconds")
+        if die_after is None:
+            raise AssertionError(f"the run did not end within {WITHIN_SECONDS} seconds")
     assert process.exitcode is not None
     return process.exitcode
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """What two finished runs differ in: parts of their checkpoints bit for bit, columns of their metrics."""
+    apart = []
+    for name in ("last.pt", "best.pt"):
+        first, second = load_checkpoint(one / name), load_checkpoint(other / name)
+        apart += [
+            f"{part} of {name}"
+            for part in ("network", "average", "optimiser")
+            if not _equal(first[part], second[part])
+        ]
+    tables = [list(csv.DictReader((run / "metrics.csv").open(encoding="utf-8"))) for run in (one, other)]
+    for column in ("stage", "epoch", "learning_rate", "loss", "train_mae_months", "validation_mae_months"):
+        if [row[column] for row in tables[0]] != [row[column] for row in tables[1]]:
+            apart.append(f"{column} of metrics.csv")
+    return apart
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
 
 
 def _run(data: Path, out: Path, resume: bool, die_at: tuple[str, int] | None) -> None:
     torch.set_num_threads(1)
     if die_at is not None:
         _plant_death(*die_at)
-    train(SMALL, [data], out, resume=resume, keep_minutes=0.0)
+    train(SMALL, [data], out, resume=resume, keep_minutes=0.0, screen=silent_screen())
 
 
 def _plant_death(where: str, time: int) -> None:
@@ -87,11 +126,11 @@ def _plant_death(where: str, time: int) -> None:
         return
     replace = os.replace
 
-    def replacing(old: Any, new: Any, **rest: Any) -> None:
-        if Path(new).name == where:
-            _dying(replace, seen, time, old, new, **rest)
+    def replacing(src: Any, dst: Any, **rest: Any) -> None:
+        if Path(dst).name == where:
+            _dying(replace, seen, time, src, dst, **rest)
         else:
-            replace(old, new, **rest)
+            replace(src, dst, **rest)
 
     os.replace = replacing
 
