@@ -1,21 +1,16 @@
-"""What the README promises exists: its commands, links, pictures, and figures that a command wrote."""
+"""What the README promises exists: its Python, its diagram, and figures that a command wrote."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMAND = Path(sys.executable).with_name("bonexage")
 
 
 def _blocks(language: str, text: str = README) -> list[str]:
@@ -44,33 +39,6 @@ def test_every_command_of_the_readme_is_one_this_test_knows() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("line", [line for line in _commands() if line.startswith("bonexage ")])
-def test_a_command_of_the_readme_exists_with_its_options(line: str) -> None:
-    words = line.split()
-    helped = subprocess.run(
-        [COMMAND, words[1], "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
-    )
-    assert helped.returncode == 0, helped.stderr
-    for option in (word for word in words if word.startswith("--")):
-        assert re.search(rf"{option}\b", helped.stdout), f"{option} is not an option of {words[1]}"
-
-
-@pytest.mark.parametrize("line", [line for line in _commands() if line.startswith("make ")])
-def test_a_make_target_of_the_readme_exists(line: str) -> None:
-    assert re.search(
-        rf"^{line.split()[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-
-
-@pytest.mark.parametrize("line", [line for line in _commands() if line.startswith("python ")])
-def test_a_script_of_the_readme_exists(line: str) -> None:
-    assert (ROOT / line.split()[1]).is_file()
-
-
 def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from bonexage.atlas.plates import read_plates
 
@@ -78,13 +46,6 @@ def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.chdir(tmp_path)
     for block in _blocks("python"):
         exec(block, {})
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_into_the_repository_leads_somewhere(document: str) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)", (ROOT / document).read_text(encoding="utf-8"))
-    inner = [target for target in targets if not target.startswith(("https:", "http:", "mailto:"))]
-    assert [target for target in inner if not (ROOT / target).exists()] == []
 
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])

@@ -1,0 +1,86 @@
+"""What the documents tell a reader to type exists: commands with their options, scripts, targets, links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from bonexage.cli.app import app
+from bonexage.learning.recipe import recipe_from_table
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
+COMMANDS = typer.main.get_command(app)
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """The fenced blocks of a document in one of some languages."""
+    named = "|".join(languages)
+    return re.findall(rf"^```(?:{named})\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def typed(text: str) -> list[list[str]]:
+    """What a document tells its reader to type, as words."""
+    shown = "\n".join(blocks(text, "sh", "bash")).replace("\\\n", " ")
+    shown = re.sub(r" \$\w+", "", shown)  # a variable without quotes may be empty
+    return [words for line in shown.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def bonexage_commands() -> list[tuple[str, tuple[str, ...]]]:
+    """Each command of this package that a document shows, after `bonexage` or `-m bonexage`."""
+    found: dict[tuple[str, tuple[str, ...]], None] = {}
+    for name, text in TEXTS.items():
+        for words in typed(text):
+            for at, word in enumerate(words):
+                starts = at == 0 or words[at - 1] == "-m"
+                if word == "bonexage" and starts and words[0] != "pip":
+                    found[name, tuple(each for each in words[at + 1 :] if each != "&")] = None
+    return list(found)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"), [pytest.param(*each, id=" ".join(each[1])) for each in bonexage_commands()]
+)
+def test_a_command_of_a_document_can_be_typed_as_it_stands(document: str, words: tuple[str, ...]) -> None:
+    name, *rest = words
+    COMMANDS.commands[name].make_context(name, rest)
+
+
+def test_a_command_with_a_wrong_option_or_name_would_be_seen() -> None:
+    assert "trian" not in COMMANDS.commands
+    for wrong, said in (("a --dat b --out c", "No such option"), ("a --data b", "Missing")):
+        with pytest.raises(Exception, match=said):
+            COMMANDS.commands["train"].make_context("train", wrong.split())
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_a_script_or_target_that_a_document_names_exists(document: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    told = typed(TEXTS[document])
+    told += [shlex.split(code) for code in re.findall(r"`((?:make|python) [^`{}<>]+)`", TEXTS[document])]
+    for words in told:
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", makefile, flags=re.MULTILINE), words
+        if words[0] == "python" and words[1] == "-m":
+            assert (ROOT / words[2]).is_dir(), words
+        elif words[0] == "python":
+            assert (ROOT / words[1]).is_file(), words
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_every_link_into_the_repository_leads_somewhere(document: str) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", TEXTS[document])
+    inner = [target for target in targets if not target.startswith(("https:", "http:", "mailto:"))]
+    assert [target for target in inner if not ((ROOT / document).parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_a_recipe_that_a_document_shows_is_one(document: str) -> None:
+    for block in blocks(TEXTS[document], "toml"):
+        recipe_from_table(tomllib.loads(block), source=document)
