@@ -12,14 +12,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import uid
 
+import bonexage
 from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.reading import dicom, dicom_child, dicom_film
 from bonexage.reading.dicom import Limits, decode_dicom
 from bonexage.reading.dicom_film import decode_film
 from bonexage.reading.messages import read_message, write_message
-from dicoms import as_bytes, dataset, hand_values
+from dicoms import as_bytes, dataset, hand_values, packed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,3 +144,21 @@ def test_a_message_arrives_as_it_was_sent_and_a_part_of_one_is_none():
     for length in range(len(sent)):
         assert read_message(io.BytesIO(sent[:length])) is None
     assert read_message(io.BytesIO(sent), most_body=3) is None
+
+
+def test_a_real_film_wrapped_as_dicom_is_assessed_as_its_picture_is(data_folder):
+    assessor = bonexage.load(threads=1)
+    folders = sorted(data_folder.glob("*/boneage-test-dataset"))
+    if not folders:
+        pytest.skip("no test films there")
+    film = sorted(folders[-1].iterdir())[0]
+    with Image.open(film) as opened:
+        grey = np.asarray(opened.convert("L"))
+    plain = assessor.assess(film, "F").bone_age_months
+    wrapped = dataset(grey, bits=8, PatientSex="F")
+    assert assessor.assess(decode_dicom(as_bytes(wrapped), "a.dcm")).bone_age_months == pytest.approx(plain)
+    inverse = (4095 - np.rint(grey / 255 * 4095)).astype(np.uint16)
+    deep = dataset(inverse, PatientSex="F", PhotometricInterpretation="MONOCHROME1")
+    deep.WindowCenter, deep.WindowWidth = "2048", "4096"
+    read = decode_dicom(packed(deep, uid.JPEG2000Lossless), "b.dcm")
+    assert assessor.assess(read).bone_age_months == pytest.approx(plain, abs=0.5)

@@ -20,8 +20,9 @@ from pydicom.sr._concepts_dict import concepts
 
 from bonexage import __version__
 from bonexage.assessment import Interval
+from bonexage.atlas.plates import read_plates
 from bonexage.reports import codes
-from bonexage.reports.archive import dicom_files
+from bonexage.reports.archive import Beside, dicom_files
 from bonexage.reports.capture import as_pdf, as_rgb, draw_capture
 from bonexage.reports.dicom_objects import encapsulated_pdf, secondary_capture
 from bonexage.reports.dicom_sr import SERIES_NUMBER, structured_report
@@ -31,6 +32,7 @@ from hands import drawn_hand
 from results import assessed, identity, refused
 
 PICTURE = np.arange(40 * 30 * 3, dtype=np.uint8).reshape(40, 30, 3)
+BESIDE = Beside(tuple(read_plates()[:4]))
 PDF = b"%PDF-1.4 odd"
 WRITERS: tuple[tuple[str, Callable[[FilmResult], bytes]], ...] = (
     ("report", structured_report),
@@ -173,8 +175,8 @@ def test_the_picture_and_the_document_come_back_as_they_were_given():
 
 
 def test_a_film_gives_three_files_named_by_their_uids_and_a_picture_alike_every_time():
-    files = dicom_files(assessed(), drawn_hand(60, 48))
-    assert files == dicom_files(assessed(), drawn_hand(60, 48))
+    files = dicom_files(assessed(), drawn_hand(60, 48), BESIDE)
+    assert files == dicom_files(assessed(), drawn_hand(60, 48), BESIDE)
     made = {name: read(content) for name, content in files.items()}
     assert {str(one.SOPInstanceUID) + ".dcm" for one in made.values()} == set(made)
     assert {one.Modality for one in made.values()} == {"SR", "OT", "DOC"}
@@ -198,7 +200,7 @@ def test_a_capture_shows_the_film_the_age_and_why_there_is_none():
 @pytest.mark.parametrize("burnt_in", ["", "YES", "NO"])
 def test_a_deidentified_result_has_a_picture_only_where_the_header_rules_out_burnt_in_text(burnt_in):
     film = without_identity(identity(burnt_in=burnt_in))
-    files = dicom_files(assessed(film=film, deidentified=True), drawn_hand(60, 48))
+    files = dicom_files(assessed(film=film, deidentified=True), drawn_hand(60, 48), BESIDE)
     captured = [name for name, content in files.items() if read(content).Modality == "OT"]
     assert bool(captured) == (burnt_in == "NO")
     assert all(read(content).PatientIdentityRemoved == "YES" for content in files.values())
@@ -208,7 +210,7 @@ def test_a_deidentified_result_has_a_picture_only_where_the_header_rules_out_bur
 def test_standard_tools_find_no_fault_and_print_the_report(tmp_path: Path, result):
     if not shutil.which("dciodvfy") or not shutil.which("dsrdump"):
         pytest.skip("dciodvfy (dicom3tools) and dsrdump (dcmtk) are not installed")
-    for name, content in dicom_files(result, drawn_hand(60, 48)).items():
+    for name, content in dicom_files(result, drawn_hand(60, 48), BESIDE).items():
         (tmp_path / name).write_bytes(content)
         checked = subprocess.run(["dciodvfy", tmp_path / name], capture_output=True, text=True)
         assert not [

@@ -14,7 +14,9 @@ from bonexage.errors import BonexageError
 
 if TYPE_CHECKING:
     from bonexage.model.assessor import Outcome
+    from bonexage.model.bundle import Bundle
     from bonexage.reading.identity import FilmIdentity
+    from bonexage.reports.archive import Beside
     from bonexage.reports.item import Picture
     from bonexage.reports.result import FilmResult
 
@@ -52,16 +54,17 @@ def check_archive(archive: Archive) -> None:
         check_fhir_installed()
 
 
-def archived(outcomes: Iterator[Outcome], archive: Archive) -> Iterator[Outcome]:
+def archived(outcomes: Iterator[Outcome], archive: Archive, bundle: Bundle) -> Iterator[Outcome]:
     """The same outcomes, each written to the archive as it passes; without identity where that is wished."""
     results: list[FilmResult] = []
+    beside = _beside(bundle) if archive.dicom else None
     for number, outcome in enumerate(outcomes, start=1):
         shown = _without_name(outcome, number) if archive.deidentify else outcome
         result = _result(outcome, shown, archive) if archive.dicom or archive.fhir else None
         if result:
             results.append(result)
-            if archive.dicom:
-                _write_dicom(result, _picture(outcome, result, archive.page), archive.dicom)
+            if archive.dicom and beside:
+                _write_dicom(result, _picture(outcome, result, archive.page), archive.dicom, beside)
         yield shown
     if archive.fhir:
         from bonexage.reports.fhir import transaction
@@ -117,9 +120,16 @@ def _picture(outcome: Outcome, result: FilmResult, page: int | None) -> Picture 
     return None
 
 
-def _write_dicom(result: FilmResult, picture: Picture | None, folder: Path) -> None:
+def _beside(bundle: Bundle) -> Beside:
+    from bonexage.atlas.plates import read_plates
+    from bonexage.reports.archive import Beside
+
+    return Beside(tuple(read_plates()), bundle.description.figures)
+
+
+def _write_dicom(result: FilmResult, picture: Picture | None, folder: Path, beside: Beside) -> None:
     from bonexage.reports.archive import dicom_files
     from bonexage.reports.writing import write_whole
 
-    for name, content in dicom_files(result, picture).items():
+    for name, content in dicom_files(result, picture, beside).items():
         write_whole(folder / name, content)

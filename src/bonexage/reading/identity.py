@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from typing import Final
 
 from bonexage.errors import UnreadableFile
@@ -14,7 +15,7 @@ _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f\\]{0,64}")
 _NAME: Final = re.compile(r"(?!(?:[^=]*=){3})[^\x00-\x1f\x7f\\]{0,194}")
 _SHORT: Final = re.compile(r"[^\x00-\x1f\x7f\\]{0,16}")
 _UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
-_DATE: Final = re.compile(r"(\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]))?")
+_DATE: Final = re.compile(r"(\d{8})?")
 _TIME: Final = re.compile(r"(([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?")
 _CODE: Final = re.compile(r"[A-Z0-9 _]{0,16}")
 
@@ -73,6 +74,14 @@ class FilmIdentity:
         return next((pair for pair in pairs if pair[0]), ("", ""))
 
 
+def _is_day(text: str) -> bool:
+    """Whether the calendar has this day, YYYYMMDD; '' is no day to ask for."""
+    try:
+        return not text or bool(date(int(text[:4]), int(text[4:6]), int(text[6:])))
+    except ValueError:
+        return False
+
+
 KEYWORDS: Final[Mapping[str, str]] = {each.metadata["keyword"]: each.name for each in fields(FilmIdentity)}
 
 
@@ -85,7 +94,8 @@ def checked_identity(texts: Mapping[str, str], name: str) -> FilmIdentity:
     found = {}
     for each in fields(FilmIdentity):
         text = str(texts.get(each.metadata["keyword"], "")).strip()
-        found[each.name] = text if each.metadata["form"].fullmatch(text) else ""
+        form = each.metadata["form"]
+        found[each.name] = text if form.fullmatch(text) and (form is not _DATE or _is_day(text)) else ""
     identity = FilmIdentity(**found)
     if not (identity.study_uid and identity.series_uid and identity.sop_uid and identity.sop_class):
         raise UnreadableFile(

@@ -3,42 +3,68 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 from bonexage.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from bonexage.atlas.plates import Plate
     from bonexage.reports.item import Picture
     from bonexage.reports.result import FilmResult
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the report of a film shows beside it: the atlas, and the figures of the model's bundle."""
+
+    plates: tuple[Plate, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_dicom_installed() -> None:
     """Say before any work whether DICOM results can be written.
 
     Raises:
-        MissingExtra: highdicom is not installed.
+        MissingExtra: highdicom or reportlab is not installed.
     """
-    if importlib.util.find_spec("highdicom") is None:
+    if any(importlib.util.find_spec(name) is None for name in ("highdicom", "reportlab")):
         raise MissingExtra("Writing DICOM results", "dicom")
 
 
-def dicom_files(result: FilmResult, picture: Picture | None) -> dict[str, bytes]:
+def dicom_files(result: FilmResult, picture: Picture | None, beside: Beside) -> dict[str, bytes]:
     """The files of one film by their names, which are their SOP Instance UIDs.
 
     Args:
         result: what was found, and the film it is about.
         picture: the film, `[height, width]`; None where there is none or it may not go out: then there is no
             Secondary Capture, and the PDF is without it.
+        beside: what the report shows beside the film.
     """
-    from bonexage.reports.capture import as_pdf, as_rgb, draw_capture
+    from bonexage.reports.capture import as_rgb, draw_capture
     from bonexage.reports.dicom_objects import encapsulated_pdf, secondary_capture
     from bonexage.reports.dicom_sr import structured_report
 
     shown = picture if result.may_show_picture else None
     made = {
         "structured report": structured_report(result),
-        "document": encapsulated_pdf(result, as_pdf(draw_capture(result.outcome, shown))),
+        "document": encapsulated_pdf(result, _pdf(result, shown, beside)),
     }
     if shown is not None:
         made["secondary capture"] = secondary_capture(result, as_rgb(draw_capture(result.outcome, shown)))
     return {f"{result.uid(kind)}.dcm": content for kind, content in made.items()}
+
+
+def _pdf(result: FilmResult, picture: Picture | None, beside: Beside) -> bytes:
+    """The film's report under the film's UID, of the film's day; for a refusal the sheet that says why."""
+    from bonexage.reports.capture import as_pdf, draw_capture
+    from bonexage.reports.film import film_report
+    from bonexage.reports.pdf import film_pdf
+
+    if result.assessment is None:
+        return as_pdf(draw_capture(result.outcome, picture))
+    said, day = replace(result.assessment, file=f"film {result.film.sop_uid}"), result.moment[0]
+    made = date(int(day[:4]), int(day[4:6]), int(day[6:]))
+    return film_pdf(film_report(said, picture, beside.plates, beside.figures, made=made))
