@@ -1,4 +1,4 @@
-"""An identity is taken over where it has the form that the standard gives it, and left out where it has not."""
+"""An identity is taken over where it has the form that the standard gives, and left out where it has not."""
 
 from __future__ import annotations
 
