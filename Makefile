@@ -101,6 +101,7 @@ evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DA
 trust: environment ## Measure what the carried model refuses, withstands and shows, on the folders of BONEXAGE_DATA; write TRUST.md
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	$(VENV)/bin/python benchmarks/resolution.py
+	$(VENV)/bin/python benchmarks/intervals.py
 	-$(VENV)/bin/python benchmarks/refusal.py
 	-$(VENV)/bin/python benchmarks/robustness.py
 	-$(VENV)/bin/python benchmarks/explanation.py

@@ -52,19 +52,64 @@ def percent(figure: Stored, digits: int = 0) -> str:
 def intervals(measured: dict[str, Stored]) -> Iterator[str]:
     """Coverage and width of the intervals, by data folder."""
     yield from head(
-        "Intervals", "How many labels lie in the 90% interval, and how wide it is: `make evaluate`."
+        "Intervals",
+        "How many labels lie in the 90% interval, and how wide it is: `make evaluate`. Departures are cells",
+        "of sex and 24 months, by predicted or labelled age, whose share differs from 90%, significant at 1%",
+        "in a binomial test with Holm's correction. The last column is the mean width over that of intervals",
+        "of one width for all that hold as many labels.",
     )
     yield from table(
-        ("folder", "films", "in the interval, %", "mean width, months"),
+        ("folder", "films", "in the interval, %", "mean width, months", "departures", "of one width"),
         (
             (
                 f"[`{name}`](evaluation/{name}/evaluation.html)",
                 f"{one['all']['films']:,}",
                 percent(one["all"]["covered"]),
                 with_interval(one["all"]["interval_width_months"], name=""),
+                departures(one["intervals"]),
+                with_interval(one["intervals"]["width_ratio"], lambda value: f"{value:.2f}", name=""),
             )
             for name, one in measured.items()
-            if one["all"].get("covered")
+            if one.get("intervals")
+        ),
+    )
+
+
+def departures(test: Stored) -> str:
+    """The cells whose coverage departs from what is promised, in words."""
+    found = [
+        f"{cell['cell']} {how} ({cell['share']:.0%} of {cell['children']})"
+        for how in ("predicted", "labelled")
+        for cell in test[f"by_{how}_age"]
+        if cell["departs"]
+    ]
+    return "; ".join(found) or "none"
+
+
+def widths(measured: Stored) -> Iterator[str]:
+    """How wide intervals of other kinds are, on held-out films of the training."""
+    yield from head(
+        "Kinds of interval",
+        "Mean width over that of one width for all, share of labels held, and the cell of sex and 24 months",
+        f"held least, on {measured['films']:,} films that the network did not learn from, in "
+        f"{measured['divisions']} divisions of the children: `python benchmarks/intervals.py`.",
+        "No test film is read.",
+    )
+    yield from table(
+        ("intervals", "coverage", "width", "held, %", "least by predicted age, %", "by labelled age, %"),
+        (
+            (
+                name,
+                coverage,
+                f"{one['width']:.3f} ± {one['width_error']:.3f}",
+                f"{100 * one['held']:.1f}",
+                *(
+                    f"{100 * one[f'least_by_{how}_age'][1]:.0f}, {one[f'least_by_{how}_age'][0]}"
+                    for how in ("predicted", "labelled")
+                ),
+            )
+            for name, by_coverage in measured["methods"].items()
+            for coverage, one in by_coverage.items()
         ),
     )
 
@@ -148,6 +193,7 @@ def page() -> str:
     """The whole page."""
     measured = folders()
     parts = {
+        "intervals": widths,
         "refusal": refusal,
         "robustness": robustness,
         "resolution": resolution,

@@ -64,9 +64,9 @@ class HeldCell:
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
-        place: dict[str, object] = {}
+        place: dict[str, object] = {"cell": self.name}
         if self.sex is not None:
-            place = {"sex": self.sex.value, "low_months": self.low_months, "high_months": self.high_months}
+            place |= {"sex": self.sex.value, "low_months": self.low_months, "high_months": self.high_months}
         counts = {"children": self.children, "held": self.held, "share": self.share}
         return place | counts | {"p": self.p, "p_holm": self.adjusted, "departs": self.departs}
 

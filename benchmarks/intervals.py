@@ -1,0 +1,230 @@
+"""Whether intervals that follow the film are narrower than others of the same coverage, and whom each holds.
+
+    BONEXAGE_DATA=folder python benchmarks/intervals.py [bundle]
+
+The validation and calibration films of the bundle's own training are read once. Then their children are
+divided at random, again and again: a spread is fitted on the first part, intervals are calibrated on the
+second and measured on the third. No test film is read. Writes `evaluation/intervals/intervals.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonexage.assessment import Assessment
+from bonexage.disk import write_atomically
+from bonexage.evaluation.evaluate import measure
+from bonexage.learning.dataset import Part, gather_films
+from bonexage.learning.recipe import recipe_from_table
+from bonexage.model.assessor import Assessor
+from bonexage.model.bundle import load_bundle
+from bonexage.model.calibration import BAND_MONTHS, Calibration, Cell, fit_calibration
+from bonexage.model.spread import SEXES, HeldOut, fit_spread
+
+OUT: Final = Path(__file__).parents[1] / "evaluation" / "intervals"
+COVERAGES: Final = (0.8, 0.9, 0.95)
+DIVISIONS: Final = 40
+PARTS: Final = (0.35, 0.85)
+LEAST_IN_CELL: Final = 15
+
+Films: TypeAlias = Sequence[HeldOut]
+Method: TypeAlias = Callable[[Films, Films], Calibration]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a method's intervals did, over all divisions, at one coverage.
+
+    Attributes:
+        width: mean width over that of one width for all, of each division.
+        held: share of labels held, of each division.
+        by_reading: mean share held in each cell of sex and 24 months of predicted age with enough films.
+        by_label: the same by labelled age.
+    """
+
+    width: NDArray[np.float64]
+    held: NDArray[np.float64]
+    by_reading: dict[str, float]
+    by_label: dict[str, float]
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: means, the error of the mean width, and the cells that are held least and most."""
+        return {
+            "width": float(self.width.mean()),
+            "width_error": float(self.width.std() / np.sqrt(len(self.width))),
+            "held": float(self.held.mean()),
+            **{
+                f"{end}_{name}": min(cells.items(), key=lambda item: sign * item[1])
+                for name, cells in (("by_predicted_age", self.by_reading), ("by_labelled_age", self.by_label))
+                for end, sign in (("least", 1), ("most", -1))
+            },
+        }
+
+
+def one_width(_: Films, known: Films) -> Calibration:
+    """The same width for every film."""
+    scores = tuple(sorted(abs(film.reading_months - film.label_months) for film in known))
+    return Calibration(tuple(Cell(sex, 0.0, 240.0, scores) for sex in SEXES))
+
+
+def one_width_a_cell(_: Films, known: Films) -> Calibration:
+    """One width for each sex and band of predicted age."""
+    return fit_calibration(known)
+
+
+def without_views(learned: Films, known: Films) -> Calibration:
+    """A spread of reading, label and sex, whatever the views say."""
+    return fit_calibration(
+        known, spread=fit_spread([replace(film, disagreement_months=None) for film in learned])
+    )
+
+
+def following(learned: Films, known: Films) -> Calibration:
+    """As bundles have it."""
+    return fit_calibration(known, spread=fit_spread(learned))
+
+
+METHODS: Final[dict[str, Method]] = {
+    "one width for all": one_width,
+    "one width for each sex and band": one_width_a_cell,
+    "a spread of reading and label": without_views,
+    "the same, and the views' disagreement where it tells": following,
+}
+
+
+def held_out_films(assessor: Assessor, data: Path) -> list[HeldOut]:
+    """The films of the bundle's training that its network did not learn from, as it reads them."""
+    description = assessor.bundle.description
+    parts = recipe_from_table(dict(description.recipe), source="the bundle").parts
+    folders = [data / folder["name"] for folder in description.data["folders"]]
+    films = [each.film for each in gather_films(folders, parts)[0] if each.part is not Part.TRAINING]
+    read = measure(assessor, films, progress=_progress)
+    return [
+        HeldOut(
+            one.film.id,
+            one.film.sex,
+            one.outcome.bone_age_months,
+            one.film.bone_age_months,
+            one.outcome.readings[0].disagreement_months,
+        )
+        for one in read
+        if isinstance(one.outcome, Assessment)
+    ]
+
+
+def _progress(done: int, total: int) -> None:
+    if done % 200 == 0 or done == total:
+        print(f"{done} of {total} films read", flush=True)
+
+
+def divisions(films: Films) -> Iterator[tuple[Films, Films, Films]]:
+    """The films in three parts, child by child, divided at random again and again."""
+    rng = np.random.default_rng(0)
+    children = sorted({film.child for film in films})
+    for _ in range(DIVISIONS):
+        drawn = dict(zip(children, rng.permutation(len(children)) / len(children), strict=True))
+        part_of = [int(np.searchsorted(PARTS, drawn[film.child], side="right")) for film in films]
+        first, second, third = (
+            [film for film, its in zip(films, part_of, strict=True) if its == part] for part in range(3)
+        )
+        yield first, second, third
+
+
+def intervals(calibration: Calibration, films: Films, coverage: float) -> NDArray[np.float64]:
+    """The ends of each film's interval, `[n, 2]`."""
+    given = [
+        calibration.interval(
+            film.reading_months, film.sex, coverage, disagreement_months=film.disagreement_months
+        )
+        for film in films
+    ]
+    return np.array([(each.low_months, each.high_months) for each in given])
+
+
+def tally(films: Films) -> dict[str, dict[float, Tally]]:
+    """What each method does at each coverage."""
+    widths: dict[tuple[str, float], list[float]] = {}
+    shares: dict[tuple[str, float], list[float]] = {}
+    cells: dict[tuple[str, float, bool], dict[str, list[bool]]] = {}
+    for learned, known, new in divisions(films):
+        labels = np.array([film.label_months for film in new])
+        for name, method in METHODS.items():
+            calibration = method(learned, known)
+            for coverage in COVERAGES:
+                ends = intervals(calibration, new, coverage)
+                held = (ends[:, 0] <= labels) & (labels <= ends[:, 1])
+                widths.setdefault((name, coverage), []).append(float(np.ptp(ends, axis=1).mean()))
+                shares.setdefault((name, coverage), []).append(float(held.mean()))
+                for by_label in (False, True):
+                    into = cells.setdefault((name, coverage, by_label), {})
+                    for film, its in zip(new, held.tolist(), strict=True):
+                        into.setdefault(_cell(film, by_label), []).append(its)
+    constant = next(iter(METHODS))
+
+    def shares_of(name: str, coverage: float, by_label: bool) -> dict[str, float]:
+        return {
+            cell: float(np.mean(held))
+            for cell, held in cells[name, coverage, by_label].items()
+            if len(held) >= LEAST_IN_CELL * DIVISIONS
+        }
+
+    return {
+        name: {
+            coverage: Tally(
+                np.array(widths[name, coverage]) / np.array(widths[constant, coverage]),
+                np.array(shares[name, coverage]),
+                shares_of(name, coverage, False),
+                shares_of(name, coverage, True),
+            )
+            for coverage in COVERAGES
+        }
+        for name in METHODS
+    }
+
+
+def _cell(film: HeldOut, by_label: bool) -> str:
+    low = BAND_MONTHS * min((film.label_months if by_label else film.reading_months) // BAND_MONTHS, 9)
+    return f"{film.sex.word}s {low:.0f} to {low + BAND_MONTHS:.0f} months"
+
+
+def main() -> None:
+    data = os.environ.get("BONEXAGE_DATA")
+    if not data:
+        print(
+            "Set BONEXAGE_DATA to the folder that holds the data folders: without films nothing is measured."
+        )
+        return
+    assessor = Assessor(load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle())
+    films = held_out_films(assessor, Path(data))
+    found = tally(films)
+    for name, by_coverage in found.items():
+        print(name)
+        for coverage, one in by_coverage.items():
+            said = one.as_dict()
+            print(
+                f"  {coverage:.0%}: {said['width']:.3f} of one width for all, holds {said['held']:.1%}; "
+                f"least {said['least_by_predicted_age']} by reading, {said['least_by_labelled_age']} by label"
+            )
+    stored = {
+        "model": assessor.model,
+        "films": len(films),
+        "divisions": DIVISIONS,
+        "methods": {
+            name: {f"{coverage:.0%}": one.as_dict() for coverage, one in by_coverage.items()}
+            for name, by_coverage in found.items()
+        },
+    }
+    write_atomically(OUT / "intervals.json", (json.dumps(stored, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
