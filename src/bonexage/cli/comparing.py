@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bonexage.reading.folder import LabelledFilm
 
 FILMS_NAMED = 10
+PLAIN_WIDTH = 140
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -110,7 +112,7 @@ def runs(
     if as_json:
         typer.echo(json.dumps(runs_page.as_dict(found), indent=2))
         return
-    screen = Console(soft_wrap=False, highlight=False)
+    screen = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, soft_wrap=False, highlight=False)
     for table in runs_page.tables(found, folder):
         screen.print(table)
     for line in runs_page.remarks(found):

@@ -59,7 +59,7 @@ def tables(runs: Sequence[Run], folder: Path) -> Iterator[Table]:
     if changed := differences(runs):
         beside = Table(box=None, pad_edge=False, header_style="bold")
         for head in ("Recipe", *(_name(run, folder) for run in runs)):
-            beside.add_column(Text(head), overflow="fold")
+            beside.add_column(Text(head), overflow="fold", no_wrap=head == "Recipe")
         for place, values in changed.items():
             beside.add_row(*(Text(cell) for cell in (place, *map(_value, values))))
         yield beside
