@@ -12,8 +12,9 @@ from bonexage.errors import UnusableData
 from bonexage.evaluation.coverage import CoverageTest, Pairs, examine_coverage
 from bonexage.evaluation.evaluate import measure
 from bonexage.model.assessor import DEFAULT_COVERAGE, Assessor
-from bonexage.model.bundle import NETWORK_PART, Bundle, write_bundle
+from bonexage.model.bundle import Bundle, write_bundle
 from bonexage.model.calibration import LEAST_FILMS, Calibration, fit_calibration
+from bonexage.model.parts import NETWORK_PART
 from bonexage.model.spread import HeldOut
 from bonexage.reading.folder import Split, read_split
 from bonexage.reports.text import calibrated

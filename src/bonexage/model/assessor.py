@@ -21,10 +21,17 @@ from bonexage.assessment import (
     Interval,
     Reading,
 )
-from bonexage.clinic.growth import age_range_months, score
+from bonexage.clinic.growth import score
 from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import opened
+from bonexage.model.cautions import (
+    age_cautions,
+    found_cautions,
+    norm_cautions,
+    reading_cautions,
+    size_cautions,
+)
 from bonexage.model.frame import HandFrame, smaller, without_hand
 from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
@@ -37,18 +44,9 @@ from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex, Subject
 
 DEFAULT_COVERAGE: Final = 0.9
-EDGE_MONTHS: Final = 12.0
-TURNED_DEGREES: Final = 25.0
 _SIDE_FOR_OTHERS: Final = 256  # pixels of the longer side, where a second hand is looked for
 
 Outcome: TypeAlias = Assessment | Failure
-
-_SEX_UNKNOWN: Final = Caution(
-    "sex-unknown",
-    "The sex is not known: the film was assessed as a girl's and as a boy's; the bone age is the midpoint of "
-    "the two readings and the interval holds both of theirs.",
-)
-_NO_INTERVAL: Final = Caution("no-interval", "This model carries no calibration, so there is no interval.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +186,7 @@ class Assessor:
             place(radiograph.pixels, self._preprocessing, finding.frame if finding else None),
             (
                 *radiograph.cautions,
-                *(_hand_cautions(finding) if finding else ()),
+                *(found_cautions(finding) if finding else ()),
                 *hand_cautions(radiograph.stated, mirrored=finding.frame.mirrored if finding else None),
             ),
         )
@@ -254,14 +252,14 @@ class Assessor:
 
     def _assessment(self, film: PlacedFilm, subject: Subject, readings: tuple[Reading, ...]) -> Assessment:
         months = sum(reading.bone_age_months for reading in readings) / len(readings)
-        cautions = [*film.cautions]
-        if subject.sex is Sex.UNKNOWN:
-            cautions.append(_SEX_UNKNOWN)
-        if self._bundle.description.calibration is None:
-            cautions.append(_NO_INTERVAL)
-        cautions.extend(_size_cautions(self._preprocessing, self._bundle.description.preprocessing))
-        cautions.extend(self._age_cautions(months, readings))
-        cautions.extend(_norm_cautions(subject))
+        said = self._bundle.description
+        cautions = (
+            *film.cautions,
+            *reading_cautions(subject, said.calibration),
+            *size_cautions(self._preprocessing, said.preprocessing),
+            *age_cautions(months, readings, self._learned_months, said.calibration),
+            *norm_cautions(subject),
+        )
         interval = _union([reading.interval for reading in readings])
         return Assessment(
             file=film.file,
@@ -269,7 +267,7 @@ class Assessor:
             bone_age_months=months,
             interval=interval,
             model=self.model,
-            cautions=tuple(cautions),
+            cautions=cautions,
             sds=score(months, subject, interval),
             readings=readings,
         )
@@ -279,18 +277,6 @@ class Assessor:
         """The least and the most bone age that the network learned from, where the bundle tells."""
         ages = self._bundle.description.data.get("ages_months")
         return None if ages is None else (ages[0], ages[1])
-
-    def _age_cautions(self, months: float, readings: Sequence[Reading]) -> Iterator[Caution]:
-        """Near the youngest and oldest films a network has seen, it has few to go by; beyond, none."""
-        calibration = self._bundle.description.calibration
-        for reading in readings:
-            known = [self._learned_months]
-            known += [calibration.seen_months(Sex(reading.sex))] if calibration else []
-            for ages in known:
-                if ages and not ages[0] <= reading.bone_age_months <= ages[1]:
-                    yield _outside_known_ages(ages)
-                    return
-        yield from _edge_cautions(months, self._learned_months)
 
 
 def assess_many(
@@ -411,56 +397,3 @@ def _union(intervals: Sequence[Interval | None]) -> Interval | None:
         return None
     low, high = min(each.low_months for each in known), max(each.high_months for each in known)
     return Interval(low, high, known[0].coverage)
-
-
-def _size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Caution]:
-    if used != described:
-        yield Caution(
-            "other-input-size",
-            f"The film was read at {used.height} x {used.width} pixels; the model was made, and its interval "
-            f"calibrated, at {described.height} x {described.width}.",
-        )
-
-
-def _hand_cautions(finding: Finding) -> Iterator[Caution]:
-    if finding.frame.mirrored:
-        yield Caution(
-            "mirrored",
-            "The film shows a right hand or is mirrored (the two look alike): it was turned round.",
-        )
-    if abs(finding.frame.turned_degrees) > TURNED_DEGREES:
-        yield Caution(
-            "rotated",
-            f"The hand lay turned by {abs(finding.frame.turned_degrees):.0f} degrees: it was set upright.",
-        )
-
-
-def _outside_known_ages(ages_months: tuple[float, float]) -> Caution:
-    return Caution(
-        "outside-known-ages",
-        f"The film is read outside the {ages_months[0]:.0f} to {ages_months[1]:.0f} months that the model "
-        "was made with, where it cannot tell ages apart: the interval reaches to the end of the scale.",
-    )
-
-
-def _edge_cautions(months: float, ages_months: tuple[float, float] | None) -> Iterator[Caution]:
-    if ages_months is None:
-        return
-    youngest, oldest = ages_months
-    if not youngest + EDGE_MONTHS <= months <= oldest - EDGE_MONTHS:
-        yield Caution(
-            "edge-of-training-ages",
-            f"The model learned from bone ages of {youngest:g} to {oldest:g} months and has seen few films "
-            "of about this age: it may read them towards the middle.",
-        )
-
-
-def _norm_cautions(subject: Subject) -> Iterator[Caution]:
-    reach = age_range_months(subject.sex)
-    if subject.age_months is None or reach is None or reach[0] <= subject.age_months <= reach[1]:
-        return
-    yield Caution(
-        "outside-norm",
-        f"The norm for a {subject.sex.word} reaches from {reach[0]:g} to {reach[1]:g} months of "
-        "chronological age, so there is no SDS.",
-    )

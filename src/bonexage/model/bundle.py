@@ -5,43 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from bonexage import __version__
-from bonexage.disk import opened_atomically
-from bonexage.errors import BundleError, WrongUse
+from bonexage.errors import BundleError
 from bonexage.model.calibration import Calibration, calibration_from_json
+from bonexage.model.parts import (
+    CARD_PART,
+    CHECKPOINT_SUFFIXES,
+    DESCRIPTION_PART,
+    HANDS_PART,
+    LOCATOR_PART,
+    NETWORK_PART,
+    WEIGHTS_PART,
+    is_checkpoint,
+    members,
+    read_from_folder,
+    read_from_zip,
+    refuse_to_replace,
+    write_folder,
+    write_zip,
+)
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 from bonexage.model.runtime import ALL_OUTPUTS
 
 SCHEMA: Final = 3
-DESCRIPTION_PART: Final = "bundle.json"
-NETWORK_PART: Final = "model.onnx"
-LOCATOR_PART: Final = "locator.onnx"
-HANDS_PART: Final = "hands.png"
-CARD_PART: Final = "CARD.md"
-WEIGHTS_PART: Final = "weights.safetensors"
-
-_MIB: Final = 1 << 20
-_LARGEST_BYTES: Final = {
-    DESCRIPTION_PART: 32 * _MIB,
-    NETWORK_PART: 1024 * _MIB,
-    LOCATOR_PART: 64 * _MIB,
-    HANDS_PART: 16 * _MIB,
-    CARD_PART: 4 * _MIB,
-    WEIGHTS_PART: 1024 * _MIB,
-}
-_MOST_MEMBERS: Final = 64
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
 _PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, CARD_PART, WEIGHTS_PART)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_CHECKPOINT_SUFFIXES: Final = {".pth", ".pt", ".ckpt", ".bin", ".pkl"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +130,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         return _load_carried()
     path = Path(path)
     if path.is_dir():
-        return _assemble(lambda part: _read_from_folder(path, part), str(path))
+        return _assemble(lambda part: read_from_folder(path, part), str(path))
     if not path.is_file():
         raise BundleError(
             "there is no such bundle",
@@ -144,11 +139,11 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            members = _members(archive, str(path))
-            return _assemble(lambda part: _read_from_zip(archive, members, part, str(path)), str(path))
+            found = members(archive, str(path))
+            return _assemble(lambda part: read_from_zip(archive, found, part, str(path)), str(path))
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-        if path.suffix.lower() in _CHECKPOINT_SUFFIXES:
-            raise _is_checkpoint(str(path)) from None
+        if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+            raise is_checkpoint(str(path)) from None
         raise BundleError(
             f"this is no bundle ({error})", remedy="Give a bundle's folder or zip", subject=str(path)
         ) from None
@@ -186,9 +181,9 @@ def write_bundle(
     description = replace(description, schema=SCHEMA, version=__version__, sha256=hashes)
     _refuse_foreign_calibration(description, str(out))
     parts = {DESCRIPTION_PART: _to_json(description), **parts}
-    _refuse_to_replace(out)
+    refuse_to_replace(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    (_write_zip if out.suffix.lower() == ".zip" else _write_folder)(out, parts)
+    (write_zip if out.suffix.lower() == ".zip" else write_folder)(out, parts)
     return Bundle(
         description, onnx, locator, hands, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest()
     )
@@ -248,81 +243,6 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         card,
         parts[WEIGHTS_PART],
         hashlib.sha256(stored).hexdigest(),
-    )
-
-
-def _read_from_folder(folder: Path, part: str) -> bytes | None:
-    file = folder / part
-    if not file.is_file():
-        return None
-    try:
-        if file.stat().st_size > _LARGEST_BYTES[part]:
-            raise _too_large(part, str(folder))
-        return file.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"its {part} cannot be read ({error.strerror})",
-            remedy="Check its permissions",
-            subject=str(folder),
-        ) from None
-
-
-def _members(archive: zipfile.ZipFile, place: str) -> dict[str, zipfile.ZipInfo]:
-    """The parts in a zip by name, whether they lie at its top or in one folder."""
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    names = [info.filename for info in infos]
-    if any(name.endswith("/data.pkl") for name in names):
-        raise _is_checkpoint(place)
-    climbs = any(
-        name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts
-        for name in names
-    )
-    if climbs or len(set(names)) != len(names) or len(names) > _MOST_MEMBERS:
-        raise BundleError(
-            "the zip holds names that no bundle has",
-            remedy="Do not use it; fetch the bundle again from where you trust it",
-            subject=place,
-        )
-    roots = [PurePosixPath(name).parent for name in names if PurePosixPath(name).name == DESCRIPTION_PART]
-    if len(roots) != 1:
-        raise BundleError(
-            f"there is no one {DESCRIPTION_PART} in it", remedy="Give a bundle's folder or zip", subject=place
-        )
-    return {
-        PurePosixPath(info.filename).name: info
-        for info in infos
-        if PurePosixPath(info.filename).parent == roots[0]
-    }
-
-
-def _read_from_zip(
-    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], part: str, place: str
-) -> bytes | None:
-    info = members.get(part)
-    if info is None:
-        return None
-    if info.file_size > _LARGEST_BYTES[part]:
-        raise _too_large(part, place)
-    with archive.open(info) as stream:
-        content = stream.read(_LARGEST_BYTES[part] + 1)
-    if len(content) > _LARGEST_BYTES[part]:
-        raise _too_large(part, place)
-    return content
-
-
-def _too_large(part: str, place: str) -> BundleError:
-    return BundleError(
-        f"its {part} is larger than {_LARGEST_BYTES[part] // _MIB} MiB",
-        remedy="Do not use it; no bundle is that large",
-        subject=place,
-    )
-
-
-def _is_checkpoint(place: str) -> BundleError:
-    return BundleError(
-        "this is a PyTorch checkpoint, not a bundle",
-        remedy=f"Make a bundle of it with: bonexage import {place} --out BUNDLE",
-        subject=place,
     )
 
 
@@ -429,45 +349,3 @@ def _is(value: object, kind: _Kind) -> bool:
         return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
     wanted: dict[str, Any] = {"int": int, "number": (int, float), "text": str, "object": dict}
     return isinstance(value, wanted[kind]) and not isinstance(value, bool)
-
-
-# writing
-
-
-def _refuse_to_replace(out: Path) -> None:
-    known = set(_LARGEST_BYTES)
-    if out.suffix.lower() == ".zip":
-        fine = not out.is_dir()
-    else:
-        fine = not out.exists() or (out.is_dir() and {each.name for each in out.iterdir()} <= known)
-    if not fine:
-        raise WrongUse(
-            "this is there already and is no bundle",
-            remedy="Name another place, or remove it first",
-            subject=str(out),
-        )
-
-
-def _write_zip(out: Path, parts: Mapping[str, bytes]) -> None:
-    with opened_atomically(out) as stream, zipfile.ZipFile(stream, "w") as archive:
-        for part, content in parts.items():
-            info = zipfile.ZipInfo(part, date_time=(1980, 1, 1, 0, 0, 0))
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, content)
-
-
-def _write_folder(out: Path, parts: Mapping[str, bytes]) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    older = temporary / "older"
-    try:
-        newer = temporary / "newer"
-        newer.mkdir()
-        for part, content in parts.items():
-            (newer / part).write_bytes(content)
-        if out.exists():
-            out.rename(older)
-        newer.rename(out)
-    finally:
-        if older.exists() and not out.exists():
-            older.rename(out)
-        shutil.rmtree(temporary, ignore_errors=True)
