@@ -103,7 +103,7 @@ def test_a_dicomdir_without_films_and_one_that_is_none_say_so(disc: Path) -> Non
 
 @pytest.mark.parametrize("part", ["..", "a/b", "a\\b", "", "new\nline"])
 def test_what_a_disc_s_index_names_is_no_more_than_a_name(monkeypatch, part: str) -> None:
-    monkeypatch.setattr(dicom, "_asked", lambda *_: ({"files": [["IMAGES", part]]}, b""))
+    monkeypatch.setattr(dicom, "asked", lambda *_: ({"files": [["IMAGES", part]]}, b""))
     with pytest.raises(UnreadableFile, match="outside its folder"):
         dicom.films_of_disc(b"", "DICOMDIR")
 

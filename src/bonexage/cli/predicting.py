@@ -26,13 +26,20 @@ if TYPE_CHECKING:
 )
 def predict(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="PATH",
+            metavar="[PATH]...",
             help="Films, folders, zips, a DICOMDIR, patterns, a list file (@names or .txt), or - for stdin.",
         ),
-    ],
+    ] = None,
     *,
+    from_dicomweb: Annotated[
+        str | None, typer.Option(metavar="URL", help="Archive that speaks DICOMweb, for --study.")
+    ] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UID", help="Study to read; may be given several times."),
+    ] = None,
     subjects: Annotated[
         Path | None, typer.Option(help="CSV with `file` or `id`, `sex` or `male`, perhaps `age_months`.")
     ] = None,
@@ -84,6 +91,7 @@ def predict(
             "--resume knows films by their names, which --deidentify leaves out",
             remedy="Leave one of them out",
         )
+    asked = [*(paths or []), *_study_addresses(from_dicomweb, study or [])]
     archive = Archive(dicom_out, fhir_out, deidentify, page)
     check_archive(archive)
     share = as_share(coverage)
@@ -98,7 +106,7 @@ def predict(
         "page": page,
     }
     tally = Tally()
-    films = list_films(paths)
+    films = list_films(asked)
     with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
         outcomes = assess_many(assessor, sink.remaining(films), subject_for, coverage=share, page=page)
         reports = Reports(report, pdf) if report else None
@@ -110,7 +118,7 @@ def predict(
         )
     if not tally.done:
         raise WrongUse(
-            "there is no film", remedy="Name films, or a folder with some", subject=" ".join(paths)
+            "there is no film", remedy="Name films, or a folder with some", subject=" ".join(asked)
         )
     conclude(tally, assessor.model)
 
@@ -146,6 +154,16 @@ def info(
 
     bundle = load_bundle(model)
     typer.echo(describe(bundle) if as_json else model_facts(bundle))
+
+
+def _study_addresses(archive: str | None, studies: list[str]) -> list[str]:
+    """The studies of an archive as addresses, which `list_films` understands."""
+    if (archive is None) != (not studies):
+        raise WrongUse(
+            "--from-dicomweb and --study belong together",
+            remedy="Give both, as in --from-dicomweb https://archive/dicom-web --study 1.2.3",
+        )
+    return [f"{str(archive).rstrip('/')}/studies/{study}" for study in studies]
 
 
 def _subject_lookup(table: Path | None, otherwise: Subject) -> Callable[[str], Subject]:

@@ -76,7 +76,7 @@ def decode_dicom(
     _check_installed()
     if not data:
         raise UnreadableFile("the file is empty", remedy=_AGAIN, subject=name)
-    head, body = _asked({"want": "film", "page": page}, data, name, limits)
+    head, body = asked({"want": "film", "page": page}, data, name, limits)
     try:
         height, width = head["size"]
         grey = np.frombuffer(body, dtype="<f4").reshape(height, width).astype(np.float32, copy=False)
@@ -102,7 +102,7 @@ def films_of_disc(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) ->
         UnreadableFile: the bytes are no DICOMDIR, or name what lies outside its folder.
     """
     _check_installed()
-    head, _ = _asked({"want": "disc"}, data, name, limits)
+    head, _ = asked({"want": "disc"}, data, name, limits)
     files = [tuple(str(part) for part in file) for file in head.get("files", ())]
     if not all(_is_name(part) for file in files for part in file):
         raise UnreadableFile(
@@ -121,7 +121,7 @@ def read_identity(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) ->
         UnreadableFile: they are no DICOM file, or one that lacks the UIDs by which a result refers to it.
     """
     _check_installed()
-    head, _ = _asked({"want": "identity"}, data, name, limits)
+    head, _ = asked({"want": "identity"}, data, name, limits)
     return checked_identity(head, name)
 
 
@@ -191,8 +191,12 @@ class _Child:
         return self._process.wait()
 
 
-def _asked(head: Mapping[str, Any], body: bytes, name: str, limits: Limits) -> tuple[dict[str, Any], bytes]:
-    """What a child answers; an answer that is a failure, and none at all, are raised."""
+def asked(head: Mapping[str, Any], body: bytes, name: str, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    """What a child answers to a request, as `reading.dicom_child` knows them.
+
+    Raises:
+        UnreadableFile, RefusedRadiograph: the answer is a failure, or there is none within the limits.
+    """
     child = _taken(limits.memory_bytes)
     answer = None
     try:

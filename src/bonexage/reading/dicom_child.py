@@ -34,17 +34,31 @@ def main() -> None:
 def _handled(head: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes | memoryview]:
     """The answer to one request; whatever goes wrong is an answer too."""
     try:
-        if head["want"] == "disc":
-            return _disc(body), b""
-        if head["want"] == "identity":
-            return _identity(body), b""
-        return _film(body, head["page"])
+        return _answers(head, body)
     except (UnreadableFile, RefusedRadiograph) as error:
         return _failure(type(error).__name__, error.problem, error.remedy), b""
     except MemoryError:
         return _shaken("it takes more memory than one film may", _SMALLER), b""
     except BaseException as error:  # a decoder's panic is no Exception
         return _shaken(f"reading it failed in an unforeseen way ({type(error).__name__})", _AGAIN), b""
+
+
+def _answers(head: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes | memoryview]:
+    match head["want"]:
+        case "disc":
+            return _disc(body), b""
+        case "identity":
+            return _identity(body), b""
+        case "study":
+            from bonexage.reading.dicomweb_child import study
+
+            return {"films": study(head)}, b""
+        case "fetch":
+            from bonexage.reading.dicomweb_child import fetch
+
+            return {}, fetch(head)
+        case _:
+            return _film(body, head["page"])
 
 
 def _film(body: bytes, page: int | None) -> tuple[dict[str, Any], memoryview]:

@@ -16,6 +16,7 @@ from bonexage.radiograph import Radiograph
 from bonexage.reading.archives import SUFFIX, archive_in, member_bytes, members
 from bonexage.reading.dicom import decode_dicom, films_of_disc, read_identity
 from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom
+from bonexage.reading.dicomweb import film_bytes, films_of_study, is_film_address, is_study_address
 from bonexage.reading.identity import FilmIdentity
 from bonexage.reading.images import decode_image
 
@@ -60,10 +61,10 @@ def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator
     """Name the films that are asked for, one after the other; of a DICOM file no more than its kind is read.
 
     A path is a film; a folder or a zip archive (all pictures and DICOM images in it and below, sorted by
-    name); a DICOMDIR (the images that it names); a pattern such as `films/*.png` (`**` goes below); a list
-    file, written `@names` or ending in .txt, .list or .lst, with a path a line as seen from the working
-    folder; or `-`, the same from the standard input. What matches nothing is named as it was given, so that
-    it is reported when it cannot be read.
+    name); a DICOMDIR (the images that it names); a study by its DICOMweb address (its images); a pattern such
+    as `films/*.png` (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst, with a
+    path a line as seen from the working folder; or `-`, the same from the standard input. What matches
+    nothing is named as it was given, so that it is reported when it cannot be read.
 
     Args:
         paths: what was asked for.
@@ -82,6 +83,8 @@ def _asked_for(path: str, stdin: TextIO) -> Iterable[str]:
     mode = _mode(path)
     if path == "-":
         return _names_in(stdin)
+    if is_study_address(path):
+        return _of_study(path)
     if stat.S_ISDIR(mode):
         return _below(path)
     if stat.S_ISREG(mode):
@@ -189,6 +192,15 @@ def _of_disc(directory: str) -> Iterator[str]:
     yield from [str(_found(Path(directory).parent, parts)) for parts in named] or [directory]
 
 
+def _of_study(address: str) -> Iterator[str]:
+    """The pictures of a study in an archive; the study itself where it cannot be listed or holds none."""
+    try:
+        films = films_of_study(address)
+    except BonexageError:
+        films = []
+    yield from films or [address]
+
+
 def _found(folder: Path, parts: tuple[str, ...]) -> Path:
     """Where a file of a disc lies; some systems show a disc's names in small letters."""
     path, small = folder.joinpath(*parts), folder.joinpath(*(part.lower() for part in parts))
@@ -220,7 +232,12 @@ def _names_in(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _film_bytes(path: Path, name: str) -> bytes:
-    """The bytes of a film, on disk or in an archive."""
+    """The bytes of a film, on disk, in a zip archive or behind an address."""
+    if is_film_address(name):
+        return film_bytes(name)
+    if is_study_address(name):
+        films_of_study(name)
+        raise UnreadableFile("the study holds no picture", remedy="Name another study", subject=name)
     within = archive_in(path)
     if within:
         return member_bytes(*within, name)

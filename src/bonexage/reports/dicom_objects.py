@@ -34,7 +34,7 @@ _PATIENT_AND_STUDY: Final = (
 
 def secondary_capture(result: FilmResult, picture: NDArray[np.uint8]) -> bytes:
     """A picture, uint8 `[height, width, 3]`, as a Secondary Capture Image, as a DICOM file."""
-    made = SCImage.from_ref_dataset(
+    made: Dataset = SCImage.from_ref_dataset(
         film_dataset(result),
         np.ascontiguousarray(picture),
         photometric_interpretation="RGB",
