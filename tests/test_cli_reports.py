@@ -13,7 +13,7 @@ from bonexage.assessment import DISCLAIMER
 from bonexage.cli.app import app
 from bonexage.model.bundle import load_bundle
 from films import write_film
-from models import small_bundle
+from models import small_bundle, small_network
 from pages import Page
 
 Run = Callable[..., Result]
@@ -57,6 +57,16 @@ def test_a_film_gets_its_own_report_and_the_page_of_all_leads_to_it(run: Run, tm
 def test_without_being_asked_there_is_no_pdf(run: Run, tmp_path: Path) -> None:
     assert run("f0.png", "--report", "r").exit_code == 0
     assert sorted(path.name for path in (tmp_path / "r").rglob("*.*")) == ["f0.html", "report.html"]
+
+
+def test_a_report_shows_what_moved_the_answer_where_the_model_can_tell(run: Run, tmp_path: Path) -> None:
+    told = []
+    for outputs in (("months", "activation_map"), ("months",)):
+        small_bundle(tmp_path / "model.zip", onnx=small_network(outputs=outputs))
+        assert run("f0.png", "--sex", "M", "--report", "r").exit_code == 0
+        page = Page((tmp_path / "r/films/f0.html").read_text(encoding="utf-8"))
+        told.append([image["alt"].partition(" ")[0] for image in page.all("img")][:2])
+    assert told == [["The", "Map"], ["The", "Composite"]]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bonexage.assessment import Assessment
-from bonexage.reports.heat import heat_picture
+from bonexage.reports.heat import heat_picture, map_picture
 from bonexage.subject import Sex, Subject
 from hands import drawn_hand
 
@@ -53,3 +53,17 @@ def test_older_is_red_and_younger_blue_and_only_where_it_moved(months: float, ch
 def test_a_map_that_moved_nothing_is_not_stretched_to_full_colour() -> None:
     still, faint = (film_panels(picture(blob(60, 80, each))) for each in (0.0, 1e-3))
     assert np.abs(still - faint).max() < 25
+
+
+@pytest.mark.parametrize(("months", "channel"), [(4.0, 0), (-4.0, 2)])
+def test_a_map_alone_lies_over_its_film_as_large_as_the_film_is_wide(months: float, channel: int) -> None:
+    same = blob(150, 130, months)  # so that both are drawn on one scale
+    pngs = [map_picture(FILM, same + blob(60, 40, each)) for each in (0.0, months)]
+    still, moved = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.int64) for png in pngs)
+    assert still.shape[0] > still.shape[1], "as upright as its film"
+    changed = np.abs(film_panels(still) - film_panels(moved)).sum(axis=2) > 30
+    rows, columns = np.nonzero(changed)
+    assert rows.mean() < moved.shape[0] / 2
+    assert columns.mean() < moved.shape[1] / 2
+    colour = film_panels(moved)[changed].mean(axis=0)
+    assert colour[channel] == colour.max()

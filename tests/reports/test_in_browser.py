@@ -42,7 +42,7 @@ def item(name: str, months: float, age: float | None) -> ReportItem:
         score(months, subject, interval),
         (Reading("M", months, interval),),
     )
-    return ReportItem(said, HAND)
+    return ReportItem(said, HAND, months=(HAND - 0.5) * 4)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,7 @@ def test_a_column_is_sorted_by_its_numbers_up_and_then_down_and_gaps_stay_last(w
     age = "Chronological age (months)"
     assert sorted_by(age) == (["a.png", "b10.png", "b9.png"], "ascending")
     assert sorted_by(age) == (["b10.png", "a.png", "b9.png"], "descending")
+    assert {sorted_by("SDS")[0][-1], sorted_by("SDS")[0][-1]} == {"b9.png"}, "what has no score stays last"
 
 
 @pytest.mark.parametrize("name", ["all", "film", "series"])

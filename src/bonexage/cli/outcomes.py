@@ -18,8 +18,7 @@ from bonexage.assessment import Failure
 from bonexage.errors import BonexageError, WrongUse
 
 if TYPE_CHECKING:
-    from bonexage.model.assessor import Outcome
-    from bonexage.model.bundle import Bundle
+    from bonexage.model.assessor import Assessor, Outcome
     from bonexage.reports.item import ReportItem
 
 TABLE_ROWS: Final = 500
@@ -217,7 +216,9 @@ class Reports:
     pdf: bool
 
 
-def use_up(outcomes: Iterator[Outcome], reports: Reports | None, bundle: Bundle, page: int | None) -> None:
+def use_up(
+    outcomes: Iterator[Outcome], reports: Reports | None, assessor: Assessor, page: int | None
+) -> None:
     """Let all outcomes pass, into reports where they are wanted."""
     if reports is None:
         for _ in outcomes:
@@ -226,22 +227,26 @@ def use_up(outcomes: Iterator[Outcome], reports: Reports | None, bundle: Bundle,
     from bonexage.atlas.plates import read_plates
     from bonexage.reports.batch import INDEX, Made, write_reports
 
-    made = Made(bundle.model, bundle.description.figures, read_plates(), reports.pdf, date.today())
-    write_reports(_report_items(outcomes, page), reports.folder, made)
+    figures = assessor.bundle.description.figures
+    made = Made(assessor.model, figures, read_plates(), reports.pdf, date.today())
+    write_reports(_report_items(outcomes, assessor, page), reports.folder, made)
     note(f"Page: {reports.folder / INDEX}")
 
 
-def _report_items(outcomes: Iterable[Outcome], page: int | None) -> Iterator[ReportItem]:
-    """Each outcome with its film's picture."""
+def _report_items(outcomes: Iterable[Outcome], assessor: Assessor, page: int | None) -> Iterator[ReportItem]:
+    """Each outcome with its film's picture and, where the model gives one, the map of what moved it."""
     from bonexage.reading.files import read_radiograph
     from bonexage.reports.item import ReportItem
 
     for outcome in outcomes:
-        picture = None
+        picture = months = None
         if not isinstance(outcome, Failure):
             with suppress(BonexageError):  # it was read a moment ago; if it is gone, there is no picture
-                picture = read_radiograph(outcome.file, page=page).pixels
-        yield ReportItem(outcome, picture)
+                radiograph = read_radiograph(outcome.file, page=page)
+                picture = radiograph.pixels
+                subject = outcome.subject
+                months = assessor.explain(radiograph, subject.sex, subject.age_months).months
+        yield ReportItem(outcome, picture, months=months)
 
 
 def note(text: str) -> None:

@@ -110,12 +110,8 @@ def predict(
     with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
         outcomes = assess_many(assessor, sink.remaining(films), subject_for, coverage=share, page=page)
         reports = Reports(report, pdf) if report else None
-        use_up(
-            told(archived(outcomes, archive, assessor.bundle), sink.add, tally),
-            reports,
-            assessor.bundle,
-            page,
-        )
+        archived_too = archived(outcomes, archive, assessor.bundle)
+        use_up(told(archived_too, sink.add, tally), reports, assessor, page)
     if not tally.done:
         raise WrongUse(
             "there is no film", remedy="Name films, or a folder with some", subject=" ".join(asked)

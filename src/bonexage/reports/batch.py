@@ -63,7 +63,9 @@ def _written(items: Iterable[ReportItem], folder: Path, made: Made) -> Iterator[
             yield item
             continue
         name = _free_name(item.title, taken)
-        report = film_report(item.assessment, item.picture, made.plates, made.figures, made=made.day)
+        report = film_report(
+            item.assessment, item.picture, made.plates, made.figures, made=made.day, months=item.months
+        )
         write_whole(folder / FILMS / f"{name}.html", film_page(report))
         if made.pdf:
             write_whole(folder / FILMS / f"{name}.pdf", film_pdf(report))

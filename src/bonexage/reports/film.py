@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bonexage.assessment import Assessment, months_in_words, years_and_months
 from bonexage.atlas.plates import Plate, surrounding_plates
 from bonexage.clinic.growth import describe
 from bonexage.clinic.series import visit
 from bonexage.reports.growth_chart import growth_chart, in_words
+from bonexage.reports.heat import map_picture, strongest_in_words
 from bonexage.reports.item import Grey, Picture, thumbnail
 from bonexage.reports.numbers import percent, score, span
 from bonexage.reports.text import model_errors
@@ -21,10 +25,9 @@ TITLE: Final = "Bone age report"
 FILM_PX: Final = 900
 CHART_INCHES: Final = (4.3, 3.7)
 NO_CAUTIONS: Final = "None."
-NO_CHART: Final = "No chart: the chronological age is not known."
+MAP_CAPTION: Final = "What moved the answer, to first order: blue towards a younger hand, red an older one."
 PLATES_NOTE: Final = (
-    "Composite plates nearest in bone age. A plate is the median of twenty or more children's films and "
-    "shows no child."
+    "Composite plates next to this bone age; each is the median of that many films and shows no child."
 )
 
 
@@ -65,7 +68,7 @@ def film_report(
     figures: Mapping[str, Any],
     *,
     made: date,
-    explanation: Drawn | None = None,
+    months: NDArray[np.float32] | None = None,
 ) -> FilmReport:
     """Put a report together.
 
@@ -75,7 +78,7 @@ def film_report(
         plates: the atlas, of which the nearest are taken: for each reading those of its sex.
         figures: as the model's bundle describes them.
         made: the day.
-        explanation: what in the film moved the answer.
+        months: what each place of the film moved the answer by, as a `ReportItem` holds it.
     """
     atlas = tuple(plates)
     asked = [(Sex(one.sex), one.bone_age_months) for one in said.readings]
@@ -85,7 +88,13 @@ def film_report(
         for plate in surrounding_plates(sex, months, atlas)
     )
     picture = None if film is None else thumbnail(film, FILM_PX)
-    return FilmReport(said, picture, shown, tuple(model_errors(figures)), made, explanation)
+    return FilmReport(said, picture, shown, tuple(model_errors(figures)), made, _explanation(film, months))
+
+
+def _explanation(film: Picture | None, months: NDArray[np.float32] | None) -> Drawn | None:
+    if film is None or months is None:
+        return None
+    return Drawn(map_picture(film, months), strongest_in_words(months), MAP_CAPTION)
 
 
 def facts(report: FilmReport) -> list[tuple[str, str]]:
@@ -125,7 +134,8 @@ def chart(report: FilmReport) -> Drawn | None:
     if point is None:
         return None
     sex = report.said.subject.sex
-    caption = "Bone age against chronological age. Grey: 2 SD either way of the reference."
+    band = " Grey: 2 SD either way of the reference." if report.said.sds else ""
+    caption = f"Bone age against chronological age.{band}"
     return Drawn(growth_chart([point], sex, size=CHART_INCHES), in_words([point], sex), caption)
 
 
@@ -136,5 +146,5 @@ def film_alt(report: FilmReport) -> str:
 
 def plate_caption(plate: Plate) -> str:
     """What a plate is: whose, of which age, from how many films."""
-    age = f"{years_and_months(plate.mean_months)} ({plate.mean_months:.1f} months)"
-    return f"{plate.sex.word.capitalize()}, {age}, {plate.films} films of {plate.source_px} pixels"
+    films = f"{plate.films} films of {plate.source_px} px"
+    return f"{plate.sex.word.capitalize()}, {years_and_months(plate.mean_months)}, {films}"

@@ -17,7 +17,6 @@ from bonexage.reports import scale
 from bonexage.reports.document import document, figure_html, png_uri
 from bonexage.reports.film import (
     NO_CAUTIONS,
-    NO_CHART,
     PLATES_NOTE,
     TITLE,
     Drawn,
@@ -30,16 +29,17 @@ from bonexage.reports.film import (
 )
 
 _STYLE: Final = """
-.answer, .beside { display: grid; gap: 1rem 2rem; align-items: start;
+.grid { display: grid; gap: .5rem 2rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); }
-.answer figure, .beside figure { margin: .5rem 0; }
-.answer .picture img { background: #000; max-height: 34rem; width: auto; margin: 0 auto; }
+.grid figure { margin: .4rem 0; }
+.grid .whole { grid-column: 1 / -1; }
+.picture img { background: #000; max-height: 32rem; width: auto; }
 .big { font-size: 1.9rem; font-weight: 700; line-height: 1.15; margin: 0 0 .3rem; }
 .big small { display: block; font-size: 1rem; font-weight: 400; }
-section h2 { margin-top: 1.25rem; }
+section h2 { margin-top: 1rem; }
 .plates { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .6rem; margin: .5rem 0;
   padding: 0; list-style: none; }
-@media (min-width: 48rem) { .plates.wide { grid-template-columns: repeat(6, minmax(0, 1fr)); } }
+@media (min-width: 48rem) { .whole .plates { grid-template-columns: repeat(6, minmax(0, 1fr)); } }
 .plates figure { margin: 0; }
 .plates img { background: #000; width: 100%; height: auto; aspect-ratio: 4 / 5; object-fit: contain; }
 .plates figcaption { font-size: .85rem; }
@@ -48,22 +48,25 @@ section h2 { margin-top: 1.25rem; }
   @page { size: A4; margin: 11mm 12mm; }
   body { font-size: 9pt; line-height: 1.35; }
   h1 { font-size: 15pt; margin: 0; }
-  section h2 { font-size: 10.5pt; margin: 2.5mm 0 1mm; }
-  p, li { margin: .6mm 0; }
+  section h2 { font-size: 10.5pt; margin: 1.5mm 0 .5mm; }
+  p, li, .grid p { margin: .4mm 0; }
   ul { margin: 0; }
-  header p { margin: 1mm 0; }
+  header p { margin: .5mm 0; }
+  p.soft { font-size: 7.5pt; }
   .disclaimer { padding: .5mm 2mm; }
-  .answer, .beside { grid-template-columns: 1fr 1fr; gap: 1mm 7mm; }
-  .answer figure, .beside figure { margin: 1mm 0; }
-  .answer .picture img { max-height: 96mm; }
+  .grid { grid-template-columns: 1fr 1fr; gap: 0 7mm; }
+  .grid figure { margin: 1mm 0; }
+  .grid .picture img { max-height: 78mm; }
+  .grid.four .picture img { max-height: 64mm; }
+  .grid.four:has(.many) .picture img { max-height: 54mm; }
   .big { font-size: 17pt; }
   .big small { font-size: 9pt; }
-  .beside figure img { max-height: 70mm; }
+  .grid figure img { max-height: 60mm; }
   .plates { gap: 2mm; }
-  .plates img, .beside .plates figure img { height: 36mm; aspect-ratio: auto; }
-  .plates.wide { grid-template-columns: repeat(6, minmax(0, 1fr)); }
-  .beside .plates.small figure img { height: 26mm; }
-  .plates figcaption, figcaption { font-size: 7.5pt; margin-top: .5mm; }
+  .grid .plates figure img { height: 36mm; aspect-ratio: auto; }
+  .whole .plates { grid-template-columns: repeat(6, minmax(0, 1fr)); }
+  .grid .plates.many figure img { height: 18mm; }
+  .grid figcaption { font-size: 7.5pt; line-height: 1.25; margin-top: .5mm; }
   .facts { gap: .3mm 4mm; margin: 1mm 0; }
   svg.scale { max-width: 82mm; }
   section { break-inside: avoid; }
@@ -77,17 +80,25 @@ def film_page(report: FilmReport) -> str:
     body = [
         f"<header><h1>{TITLE}</h1><p>{escape(said.file)}</p>",
         f'<p class="disclaimer">{escape(DISCLAIMER)}</p></header><main>',
-        '<section class="answer" aria-label="Bone age">',
-        _film(report),
-        f"<div><h2>Bone age</h2>{_answer(report)}<h2>Cautions</h2>{_cautions(report)}</div></section>",
-        _explanation(report.explanation),
-        _beside(chart(report), report.plates),
+        f'<section class="grid" aria-label="Bone age"><div><h2>Bone age</h2>{_answer(report)}</div>',
+        f"<div>{_pairs(facts(report)[1:])}<h2>Cautions</h2>{_cautions(report)}</div></section>",
+        _grid(report),
         f"<section><h2>The model</h2>{_pairs(model_facts(report))}</section></main>",
         f'<footer><p class="soft">Made on {report.made.isoformat()} with bonexage {escape(__version__)}. '
         f"{escape(DISCLAIMER)}</p></footer>",
     ]
     title = f"{TITLE}: {said.file}, {years_and_months(said.bone_age_months)}"
     return document(title, "\n".join(part for part in body if part), style=_STYLE)
+
+
+def _grid(report: FilmReport) -> str:
+    """What there is to see, two beside one another; plates that are left over in the whole width."""
+    seen = [_film(report), _drawn("What moved the answer", report.explanation, "picture")]
+    seen = [each for each in (*seen, _drawn("Against chronological age", chart(report))) if each]
+    left_over = len(seen) % 2 == 0
+    parts = [*seen, _plates(report.plates, "whole" if left_over else "")]
+    kind = "grid four" if len(seen) > 2 else "grid"
+    return f'<div class="{kind}">{"".join(parts)}</div>'
 
 
 def _film(report: FilmReport) -> str:
@@ -97,8 +108,8 @@ def _film(report: FilmReport) -> str:
     Image.fromarray(report.film).save(out, format="PNG", optimize=True)
     height, width = report.film.shape
     return (
-        f'<figure class="picture"><img src="{png_uri(out.getvalue())}" alt="{escape(film_alt(report))}" '
-        f'width="{width}" height="{height}"></figure>'
+        f'<section><h2>Film</h2><figure class="picture"><img src="{png_uri(out.getvalue())}" '
+        f'alt="{escape(film_alt(report))}" width="{width}" height="{height}"></figure></section>'
     )
 
 
@@ -109,7 +120,7 @@ def _answer(report: FilmReport) -> str:
         f"<small>{said.bone_age_months:.1f} months</small></p>"
         f"{scale.as_svg(scale.marks(said), scale.in_words(said))}"
         f'<p class="soft">{scale.legend(said)}</p>'
-        f"<p>{escape(plain_sentence(said))}</p>{_pairs(facts(report)[1:])}"
+        f"<p>{escape(plain_sentence(said))}</p>"
     )
 
 
@@ -119,33 +130,24 @@ def _cautions(report: FilmReport) -> str:
     return "<ul>" + "".join(f"<li>{escape(one.sentence)}</li>" for one in report.said.cautions) + "</ul>"
 
 
-def _explanation(drawn: Drawn | None) -> str:
+def _drawn(heading: str, drawn: Drawn | None, kind: str = "") -> str:
     if drawn is None:
         return ""
     figure = figure_html(drawn.png, alt=drawn.alt, caption=drawn.caption)
-    return f"<section><h2>What moved the answer</h2>{figure}</section>"
-
-
-def _beside(drawn: Drawn | None, plates: Sequence[Plate]) -> str:
-    """The chart beside the plates, or the plates in the whole width where there is no chart."""
-    against = "<section><h2>Against chronological age</h2>"
-    if drawn is None:
-        return f"{against}<p>{NO_CHART}</p></section>{_plates(plates, 'plates wide')}"
-    figure = figure_html(drawn.png, alt=drawn.alt, caption=drawn.caption)
-    kind = "plates small" if len(plates) > 3 else "plates"
-    return f'<div class="beside">{against}{figure}</section>{_plates(plates, kind)}</div>'
+    return f'<section class="{kind}"><h2>{heading}</h2>{figure}</section>'
 
 
 def _plates(plates: Sequence[Plate], kind: str) -> str:
     if not plates:
         return ""
+    many = "plates many" if len(plates) > 3 and not kind else "plates"
     shown = "".join(
         f'<li><figure><img src="{png_uri(plate.path.read_bytes())}" alt="Composite hand"{_size(plate)}>'
         f"<figcaption>{escape(plate_caption(plate))}</figcaption></figure></li>"
         for plate in plates
     )
     return (
-        f'<section><h2>Beside the atlas</h2><ul class="{kind}">{shown}</ul>'
+        f'<section class="{kind}"><h2>Beside the atlas</h2><ul class="{many}">{shown}</ul>'
         f'<p class="soft">{escape(PLATES_NOTE)}</p></section>'
     )
 

@@ -24,6 +24,8 @@ class ReportItem:
         known_age_months: a bone age known from elsewhere, such as a plate's own or a label; or None.
         name: what to call the film; empty for its file as given.
         page: where its own report lies, as an address seen from the page of all; empty where it has none.
+        months: what each place of the picture moved the answer by, `[height, width]`; None where that is not
+            known.
         pdf: where the same lies as PDF; empty where it has none.
     """
 
@@ -31,6 +33,7 @@ class ReportItem:
     picture: Picture | None = None
     known_age_months: float | None = None
     name: str = ""
+    months: NDArray[np.float32] | None = None
     page: str = ""
     pdf: str = ""
 

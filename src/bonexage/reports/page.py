@@ -228,7 +228,7 @@ def _table_html(kept: _Kept, known: str) -> str:
             row += [_cell(item.known_age_months, one_decimal), _cell(item.difference_months, signed)]
         if aged:
             row.append(_cell(one.subject.age_months, one_decimal))
-            row.append(_cell(one.sds.value if one.sds else None, signed))
+            row.append(_sds_cell(one))
         if cautioned:
             row.append(Cell("; ".join(caution.code for caution in one.cautions)))
         if "PDF" in heads:
@@ -247,6 +247,12 @@ def _interval_cell(interval: Interval | None) -> Cell:
     if interval is None:
         return Cell("none")
     return Cell(span(interval), interval.high_months - interval.low_months)
+
+
+def _sds_cell(said: Assessment) -> Cell:
+    if said.sds is None and said.subject.age_months is not None:
+        return Cell("no reference")
+    return _cell(said.sds.value if said.sds else None, signed)
 
 
 def _cell(value: float | None, write: Callable[[float], str]) -> Cell:

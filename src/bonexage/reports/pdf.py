@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
@@ -18,9 +18,9 @@ from bonexage.errors import MissingExtra
 from bonexage.reports import scale
 from bonexage.reports.film import (
     NO_CAUTIONS,
-    NO_CHART,
     PLATES_NOTE,
     TITLE,
+    Drawn,
     FilmReport,
     chart,
     facts,
@@ -57,7 +57,7 @@ def film_pdf(report: FilmReport) -> bytes:
         MissingExtra: reportlab is not installed.
     """
     check_pdf()
-    from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
+    from reportlab.platypus import SimpleDocTemplate, Spacer
 
     _register_fonts()
     said = report.said
@@ -76,61 +76,72 @@ def film_pdf(report: FilmReport) -> bytes:
         lang="en",
         invariant=1,
     )
-    against = chart(report)
     story = [
         _words(TITLE, 15, bold=True),
         _words(said.file, 9),
         _words(DISCLAIMER, 10, bold=True),
         Spacer(1, 4),
-        _side_by_side(_film(report), [_words("Bone age", 10.5, bold=True), *_answer(report)]),
-        Spacer(1, 8),
+        _side_by_side([_words("Bone age", 10.5, bold=True), *_answer(report)], _found(report)),
     ]
-    if report.explanation:
-        story += [
-            _words("What moved the answer", 10.5, bold=True),
-            _picture(report.explanation.png, _HALF, 70 * _POINTS_A_MM),
-            _words(report.explanation.caption, 7.5),
-        ]
-    compared = [_words("Against chronological age", 10.5, bold=True)]
-    if against:
-        compared += [_picture(against.png, _HALF, 70 * _POINTS_A_MM), _words(against.caption, 7.5)]
-        story.append(_side_by_side(compared, _plates(report, _HALF, across=3)))
-    else:
-        story += [*compared, _words(NO_CHART, 9), *_plates(report, _WIDTH, across=6)]
+    for row in _rows(report):
+        story += [Spacer(1, 6), row]
     story += [Spacer(1, 6), _words("The model", 10.5, bold=True), _pairs(model_facts(report), _WIDTH)]
     made = f"Made on {report.made.isoformat()} with bonexage {__version__}. {DISCLAIMER}"
-    sheet.build([*story, Spacer(1, 3), Paragraph(_text(made), _style(7.5))])
+    sheet.build([*story, Spacer(1, 3), _words(made, 7.5)])
     return out.getvalue()
 
 
 def _answer(report: FilmReport) -> list[Flowable]:
     said = report.said
-    cautions = [_words(f"• {one.sentence}", 9) for one in said.cautions] or [_words(NO_CAUTIONS, 9)]
     return [
         _words(years_and_months(said.bone_age_months), 17, bold=True),
         _words(f"{said.bone_age_months:.1f} months", 9),
         _scale(report),
         _words(scale.legend(said), 7.5),
         _words(plain_sentence(said), 9),
-        _pairs(facts(report)[1:], _HALF),
-        _words("Cautions", 10.5, bold=True),
-        *cautions,
     ]
 
 
-def _film(report: FilmReport) -> list[Flowable]:
-    if report.film is None:
-        return []
-    out = io.BytesIO()
-    Image.fromarray(report.film).save(out, format="PNG")
-    return [_picture(out.getvalue(), _HALF, 105 * _POINTS_A_MM)]
+def _found(report: FilmReport) -> list[Flowable]:
+    cautions = [_words(f"• {one.sentence}", 9) for one in report.said.cautions]
+    return [
+        _pairs(facts(report)[1:], _HALF),
+        _words("Cautions", 10.5, bold=True),
+        *(cautions or [_words(NO_CAUTIONS, 9)]),
+    ]
+
+
+def _rows(report: FilmReport) -> Iterator[Flowable]:
+    """What there is to see, two beside one another; plates that are left over in the whole width."""
+    against = chart(report)
+    seen: list[list[Flowable]] = []
+    tall = (64 if report.explanation and against else 78) * _POINTS_A_MM
+    if report.film is not None:
+        out = io.BytesIO()
+        Image.fromarray(report.film).save(out, format="PNG")
+        seen.append([_words("Film", 10.5, bold=True), _picture(out.getvalue(), _HALF, tall)])
+    if report.explanation:
+        seen.append(_drawn("What moved the answer", report.explanation, tall))
+    if against:
+        seen.append(_drawn("Against chronological age", against, 60 * _POINTS_A_MM))
+    left_over = len(seen) % 2 == 0
+    if not left_over:
+        seen.append(_plates(report, _HALF, across=3))
+    for left, right in zip(seen[::2], seen[1::2], strict=True):
+        yield _side_by_side(left, right)
+    if left_over:
+        yield from _plates(report, _WIDTH, across=6)
+
+
+def _drawn(heading: str, drawn: Drawn, height: float) -> list[Flowable]:
+    return [_words(heading, 10.5, bold=True), _picture(drawn.png, _HALF, height), _words(drawn.caption, 7.5)]
 
 
 def _plates(report: FilmReport, width: float, across: int) -> list[Flowable]:
     if not report.plates:
         return []
     each = width / across
-    height = (26 if len(report.plates) > across else 36) * _POINTS_A_MM
+    height = (18 if len(report.plates) > across else 36) * _POINTS_A_MM
     cells = [
         [
             _picture(plate.path.read_bytes(), each - 6, height),

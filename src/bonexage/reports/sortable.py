@@ -9,8 +9,8 @@ from typing import Final
 
 from bonexage.reports.document import scrolling
 
-# Each heading becomes a button. Numbers are compared by `data-value`, texts by their words; a cell with
-# neither stays last whichever way the column is sorted.
+# Each heading becomes a button. Numbers are compared by `data-value`, texts by their words; an empty cell,
+# and one without a number in a column of numbers, stay last whichever way the column is sorted.
 SCRIPT: Final = """
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
@@ -29,7 +29,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
         const number = cell.dataset.value;
         return {row, text: cell.textContent.trim(), number: number === undefined ? null : Number(number)};
       });
-      const empty = each => each.number === null && each.text === "";
+      const numeric = keyed.some(each => each.number !== null);
+      const empty = each => each.number === null && (numeric || each.text === "");
       keyed.sort((a, b) => empty(a) - empty(b) || way * (
         a.number !== null && b.number !== null ? a.number - b.number : compare(a.text, b.text)));
       table.tBodies[0].append(...keyed.map(each => each.row));
