@@ -107,10 +107,12 @@ trust: environment ## Measure what the carried model refuses, withstands and sho
 	-$(VENV)/bin/python benchmarks/explanation.py
 	$(VENV)/bin/python docs/write_trust.py
 
-experiments: environment ## Run the experiments that are not finished on the folders of BONEXAGE_DATA (INIT=weights)
+experiments: environment ## Run the experiments that are not finished on the folders of BONEXAGE_DATA (INIT=weights); write what came of them
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	$(VENV)/bin/python experiments/run.py $(if $(INIT),--init "$(INIT)") \
 	  $(if $(wildcard runs/locator.onnx),--locator runs/locator.onnx)
+	$(VENV)/bin/python experiments/write_table.py
+	$(VENV)/bin/python experiments/label_noise.py
 
 bench: environment ## Every benchmark, one claim each
 	$(call environment,$(DEMO_VENV),requirements/predict.txt)

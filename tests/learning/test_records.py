@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bonexage.learning.records import METRICS, write_metrics
+from bonexage.learning.records import METRICS, environment, processor, write_metrics
 
 
 def row(stage: int, epoch: int, error: float) -> dict[str, Any]:
@@ -58,3 +60,9 @@ def test_without_tensorboard_the_table_is_written_all_the_same(
     write_metrics([row(1, 1, 20.0)], tmp_path)
     assert (tmp_path / "metrics.csv").exists()
     assert not (tmp_path / "tensorboard").exists()
+
+
+def test_the_machine_is_said_by_its_processor_and_not_by_its_name() -> None:
+    said = environment()
+    assert said["processor"] == processor() != ""
+    assert platform.node() not in json.dumps(said)
