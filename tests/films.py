@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from bonexage.atlas.plates import Plate
 from bonexage.radiograph import Provenance, Radiograph
 from hands import drawn_hand
 
@@ -21,3 +23,9 @@ def write_film(path: Path, seed: int = 0, height: int = 120, width: int = 96) ->
 def radiograph(seed: int = 0, name: str = "drawn.png") -> Radiograph:
     """A drawn hand as reading would give it."""
     return Radiograph(drawn_hand(120, 96, seed), Provenance(name, "0" * 64, (120, 96), "png"))
+
+
+def plate_picture(plate: Plate) -> NDArray[np.float32]:
+    """A plate as it was composed, margins and all: the whole of it is the frame of its hand."""
+    with Image.open(plate.path) as picture:
+        return np.asarray(picture, dtype=np.float32) / np.float32(255)

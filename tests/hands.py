@@ -20,9 +20,10 @@ _FINGERS = (
 
 
 def drawn_hand(height: int = 200, width: int = 160, seed: int = 0) -> Picture:
-    """Draw a hand as a radiograph shows it: float32 `[height, width]` in [0, 1], bone bright.
+    """Draw a left hand as a radiograph shows it: float32 `[height, width]` in [0, 1], bone bright.
 
-    Background about 0.1, soft tissue about 0.4, bone about 0.8, with grain; a seed draws one hand.
+    The thumb is on the right. Background about 0.1, soft tissue about 0.4, bone about 0.8, with grain; a
+    seed draws one hand.
     """
     rng = np.random.default_rng(seed)
     rows = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
@@ -50,7 +51,7 @@ def drawn_hand(height: int = 200, width: int = 160, seed: int = 0) -> Picture:
 
     picture += flesh * (0.27 + 0.05 * rng.random())
     picture += bone * flesh * (0.36 + 0.06 * rng.random())
-    return np.clip(picture + grain, 0.0, 1.0).astype(np.float32)
+    return np.ascontiguousarray(np.clip(picture + grain, 0.0, 1.0).astype(np.float32)[:, ::-1])
 
 
 def _along(

@@ -13,14 +13,14 @@ from bonexage.atlas.plates import read_plates
 from bonexage.errors import BundleError
 from bonexage.model.frame import HandFrame, whole_film
 from bonexage.model.likeness import HAND_SIZE, LEAST_LIKENESS, Likeness, pack_hands
-from bonexage.reading.files import read_radiograph
+from films import plate_picture
 
 Film = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
 def plates() -> list[Film]:
-    return [read_radiograph(plate.path).pixels for plate in read_plates()]
+    return [plate_picture(plate) for plate in read_plates()]
 
 
 def packed(films: list[Film]) -> bytes:

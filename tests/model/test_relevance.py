@@ -16,9 +16,9 @@ CELLS = (1 + np.arange(10)[:, None] + 2.5 * np.arange(8)).astype(np.float32)
 
 @given(
     degrees=st.floats(-180, 180),
-    size=st.floats(120, 260),
-    x=st.floats(100, 260),
-    y=st.floats(100, 300),
+    size=st.floats(120, 180),
+    x=st.floats(150, 210),
+    y=st.floats(170, 230),
     mirrored=st.booleans(),
 )
 @settings(max_examples=30, deadline=None)
@@ -30,12 +30,8 @@ def test_seen_in_the_hands_frame_again_it_is_the_map(
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     frame = HandFrame(size * turn @ np.diag([-1.0 if mirrored else 1.0, 1.0]), np.array([x, y]))
     laid = lay_on_film(CELLS, (400, 360), how, frame)
-    looking = frame.taking(HAND_PART)
-    seen, film = (cut(each, looking, 10, 8, outside=-1) for each in (laid, np.ones_like(laid)))
-    inner = np.zeros(CELLS.shape, dtype=bool)
-    inner[1:-1, 1:-1] = True
-    here = inner & (film > 0)
-    assert np.abs(seen - CELLS)[here] == pytest.approx(0, abs=0.35)
+    seen = cut(laid, frame.taking(HAND_PART), 10, 8)
+    assert (seen - CELLS)[1:-1, 1:-1] == pytest.approx(0, abs=0.1)
 
 
 @pytest.mark.parametrize("geometry", ["keep-aspect", "squash"])

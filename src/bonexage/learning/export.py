@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
@@ -32,7 +33,6 @@ from bonexage.model.likeness import pack_hands
 from bonexage.model.preprocess import Preprocessing, normalise
 from bonexage.model.runtime import Runtime
 from bonexage.model.spread import HeldOut, fit_spread
-from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex
 
 FILMS_COMPARED = 32
@@ -104,7 +104,10 @@ def export_run(
 
 def composite_hands() -> bytes:
     """The hands of the carried atlas, for a bundle whose films have to show one."""
-    films = [read_radiograph(plate.path).pixels for plate in read_plates()]
+    films = []
+    for plate in read_plates():
+        with Image.open(plate.path) as picture:  # whole, not without borders: that is the frame of its hand
+            films.append(np.asarray(picture, dtype=np.float32) / np.float32(255))
     return pack_hands([(film, whole_film(film.shape)) for film in films])
 
 

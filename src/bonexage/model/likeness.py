@@ -17,7 +17,7 @@ from bonexage.model.preprocess import Preprocessing, place
 HAND_SIZE: Final = (96, 64)
 """Height and width at which hands are compared."""
 
-LEAST_LIKENESS: Final = 0.55
+LEAST_LIKENESS: Final = 0.75
 """Below it a film is refused; `benchmarks/refusal.py` measures what passes."""
 
 _HOW: Final = Preprocessing("hand", *HAND_SIZE)
