@@ -464,7 +464,7 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
     train = run("train", "q.toml", "--data", "a", "--data", "b", "--out", "r", "--resume", "--init", "w.pth")
     assert train.exit_code == 0
     assert "bonexage export" in train.stderr
-    export = run("export", "r", "--out", "o.zip", "--data", "a", "--with-weights")
+    export = run("export", "r", "s", "--out", "o.zip", "--data", "a", "--with-weights")
     assert export.exit_code == 0
     assert "small@" in export.stderr
     assert run("import", "x.pth", "--out", "o", "--normalise", "imagenet").exit_code == 0
@@ -486,7 +486,7 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
                 "keep_minutes": 10.0,
             },
         ),
-        (Path("r"), Path("o.zip"), {"data": [Path("a")], "mirror": False, "with_weights": True}),
+        ([Path("r"), Path("s")], Path("o.zip"), {"data": [Path("a")], "mirror": False, "with_weights": True}),
         (Path("x.pth"), Path("o"), {"normalise": "imagenet"}),
     ]
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import bonexage
 from bonexage.errors import BundleError, WrongUse
+from bonexage.model import parts
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.preprocess import Preprocessing
 from bonexage.subject import Sex
@@ -83,6 +84,26 @@ def test_any_description_comes_back_as_it_was(
     out = tmp_path_factory.mktemp("bundles") / "one"
     bundle = small_bundle(out, onnx=b"x", preprocessing=preprocessing, recipe=finite, calibration=None)
     assert load_bundle(out).description == bundle.description
+
+
+def test_only_an_ensemble_tells_of_members(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "one")
+    assert "members" not in json.loads((tmp_path / "one" / "bundle.json").read_text(encoding="utf-8"))
+    assert load_bundle(tmp_path / "one").description.members == ()
+    members = ({"run": "seed-1", "recipe_changes": {}}, {"run": "seed-2", "recipe_changes": {"seed": 2}})
+    small_bundle(tmp_path / "two", members=members)
+    assert load_bundle(tmp_path / "two").description.members == members
+
+
+def test_a_network_that_would_be_too_large_to_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(parts._LARGEST_BYTES, "model.onnx", 1 << 20)
+    small_bundle(tmp_path / "largest", onnx=b"x" * (1 << 20))
+    load_bundle(tmp_path / "largest")
+    with pytest.raises(BundleError, match="at most 1 are read"):
+        small_bundle(tmp_path / "larger", onnx=b"x" * ((1 << 20) + 1))
+    assert not (tmp_path / "larger").exists()
 
 
 @pytest.mark.parametrize("part", PARTS[1:])
@@ -161,6 +182,7 @@ def test_a_calibration_of_an_earlier_schema_gives_its_intervals(tmp_path: Path, 
         ({"schema": True}, "no schema"),
         ({"max_months": "240"}, "max_months"),
         ({"outputs": "months"}, "outputs"),
+        ({"members": [7]}, "members"),
         ({"name": "../x"}, "name"),
         (
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -126,6 +127,8 @@ def test_no_cell_is_small_where_it_could_be_merged_and_none_loses_a_film(
 def test_a_calibration_comes_back_from_json_as_it_was(many: list[tuple[float, float, Sex]]) -> None:
     fitted = _fit(many)
     assert calibration_from_json(fitted.to_json()) == fitted
+    otherwise = replace(fitted, out_of_fold=True)
+    assert calibration_from_json(otherwise.to_json()) == otherwise != fitted
 
 
 def test_without_films_of_a_sex_the_interval_is_everything() -> None:

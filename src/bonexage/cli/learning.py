@@ -116,9 +116,18 @@ def train_locator(
     )
 
 
-@app.command(epilog="Example:\n\nbonexage export runs/first --out first.zip")
+@app.command(
+    epilog="Examples:\n\nbonexage export runs/first --out first.zip\n\n"
+    "bonexage export runs/seed-1 runs/seed-2 runs/seed-3 --out three.zip\n\n"
+    "bonexage export runs/folds --out folds.zip"
+)
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder that `bonexage train` made.")],
+    run: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A run folder that `bonexage train` made; several, or one with folds, make an ensemble."
+        ),
+    ],
     *,
     out: BundleOut,
     data: Annotated[
@@ -132,7 +141,7 @@ def export(
         bool, typer.Option("--with-weights", help="Put the weights in too, to start another training from.")
     ] = False,
 ) -> None:
-    """Make a bundle of a run's best checkpoint."""
+    """Make a bundle of a run's best checkpoint, or an ensemble of several runs' in one."""
     _need_learning("Export")
     from bonexage.learning.export import export_run
 

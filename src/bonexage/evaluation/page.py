@@ -317,7 +317,7 @@ def _methods(evaluation: Evaluation) -> str:
     if evaluation.overall.covered:
         text += (
             f" The model's own intervals, built to hold {evaluation.coverage:.0%} of labels, come from "
-            "split-conformal calibration on films kept out of its training, by sex and band of predicted "
+            "films kept out of the training of the network that read them, by sex and band of predicted "
             "age. They are tested on the first film of each child."
         )
     else:

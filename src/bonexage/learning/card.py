@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bonexage.assessment import DISCLAIMER
-from bonexage.model.bundle import Description
+from bonexage.model.bundle import OUT_OF_FOLD, Description
 from bonexage.reports.numbers import two_decimals, with_interval
 from bonexage.reports.text import calibrated
 
@@ -19,6 +19,7 @@ SHOWN = {
     "bias_months": "bias, months",
     "within_12_months": "share within 12 months",
 }
+ALONE = ", each read by the members alone that never saw its child"
 
 
 def write_card(description: Description) -> str:
@@ -53,6 +54,12 @@ def _body(description: Description) -> list[str]:
         f"std {_numbers(how.std)}.",
         f"- Started from {description.started_from}. Made {description.created}.",
     ]
+    if description.members:
+        number = len(description.members)
+        lines.append(
+            f"- {number} networks in one graph, which gives their mean in {number} times the time of one:"
+        )
+        lines += [f"  - {_member(member)}" for member in description.members]
     if description.views > 1:
         lines.append("- The answer is the mean of that for the film and that for its mirror image.")
     if description.onnx_difference_months is not None:
@@ -87,7 +94,7 @@ def _body(description: Description) -> list[str]:
             if how.geometry == "hand"
             else "It does not know a hand from another picture."
         ),
-        f"- Intervals: {calibrated(description.calibration)}.",
+        f"- Intervals: {calibrated(description.calibration)}.{_bound(description)}",
     ]
     return lines
 
@@ -109,12 +116,30 @@ def _layers(description: Description) -> str:
     )
 
 
+def _member(member: Mapping[str, Any]) -> str:
+    """One network of an ensemble, and what its recipe has otherwise than the first's."""
+    changes = "".join(f", {place} {value}" for place, value in member["recipe_changes"].items())
+    return f"{member['run']}: weights {member['weights_sha256'][:12]}{changes}"
+
+
+def _bound(description: Description) -> str:
+    """What is to be known of intervals from out-of-fold scores."""
+    if description.calibration is None or not description.calibration.out_of_fold:
+        return ""
+    return (
+        " The mean of all members lies on average at least as close to the labels as they do alone: these "
+        "intervals are more likely too wide than too narrow, but no bound is proved for them (compare CV+: "
+        "Barber RF, et al. Annals of Statistics 2021;49(1):486-507)."
+    )
+
+
 def _figures(figures: Mapping[str, Any]) -> list[str]:
     """A table of the figures of each group of films, with their 95% bootstrap intervals."""
     lines = []
     for split, groups in figures.items():
         lines += [
-            f"On the {split} films, with 95% bootstrap intervals (children resampled):",
+            f"On the {split} films{ALONE if split == OUT_OF_FOLD else ''}, with 95% bootstrap intervals "
+            "(children resampled):",
             "",
             "| films | number | " + " | ".join(SHOWN.values()) + " |",
             "|---|---|" + "---|" * len(SHOWN),

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -20,13 +22,15 @@ from bonexage.errors import UnusableData, WrongUse
 from bonexage.evaluation.metrics import agreement
 from bonexage.learning.cache import Cache, build_cache
 from bonexage.learning.card import write_card
-from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, gather_films
+from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, gather_films, split_children
+from bonexage.learning.folds import runs_in
 from bonexage.learning.graph import largest_difference_months, to_onnx
-from bonexage.learning.members import read_member, read_record
+from bonexage.learning.members import Member, read_members, read_record
 from bonexage.learning.network import PUBLISHED_BACKBONES, SEX_FEATURES, BoneAgeNetwork, build_features
-from bonexage.learning.recipe import Parts
+from bonexage.learning.recipe import Parts, recipe_to_table
+from bonexage.learning.resume import recipe_changes
 from bonexage.learning.start import read_state
-from bonexage.model.bundle import Bundle, Description, write_bundle
+from bonexage.model.bundle import OUT_OF_FOLD, Bundle, Description, write_bundle
 from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.frame import whole_film
 from bonexage.model.likeness import pack_hands
@@ -40,11 +44,16 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 PUBLISHED_SIZE = 512
 
+# Of children read out of fold, the share that the spread is fitted to.
+SHARE_FOR_SPREAD = 0.25
+BY_UNKNOWING = "each read by the members that never saw its child"
+
 Advance = Callable[[int, int], None]
+Read = tuple[TrainingFilm, HeldOut]
 
 
 def export_run(
-    run: Path,
+    run: Path | Sequence[Path],
     out: Path,
     *,
     data: Sequence[Path] = (),
@@ -52,13 +61,18 @@ def export_run(
     with_weights: bool = False,
     progress: Advance = lambda done, total: None,
 ) -> Bundle:
-    """Make a bundle of a run's best checkpoint, with intervals from the run's calibration films.
+    """Make a bundle of a run's best checkpoint, or of several runs' as one, with intervals.
 
-    The graph is compared with the network on validation films and run on all validation and calibration
-    films: figures and intervals are those of what the bundle holds.
+    Several networks, of other seeds or of the folds of `train_folds`, become an ensemble: one graph that
+    answers with the mean of their months, and takes as many times as long as one.
+
+    The graph is compared with the networks on validation films. Where all have the same parts, as one run or
+    several seeds have, it is run on all validation and calibration films: figures and intervals are those of
+    what the bundle holds. Where they differ, as those of folds do, both are out of fold: of the members, each
+    on its own calibration films (`bonexage.model.calibration` tells what such intervals hold).
 
     Args:
-        run: a run folder.
+        run: a run folder, one that holds the runs of all folds, or several of either.
         out: the bundle, a folder or a `.zip`.
         data: the data folders, where they are no longer where the run found them.
         mirror: answer with the mean of the film and of its mirror image, in twice the time.
@@ -66,28 +80,38 @@ def export_run(
         progress: called with how many films were run, and of how many.
 
     Raises:
-        WrongUse: no such run, or its data folders are not found.
+        WrongUse: no such run, its data folders are not found, or the runs cannot answer as one.
         UnusableData: the data is no longer what the run was trained on.
-        BundleError: graph and network differ by more than 0.05 months.
+        BundleError: graph and networks differ by more than 0.05 months, or are too large for a bundle.
     """
-    member = read_member(run)
-    recipe, how = member.recipe, member.how
-    films, cache = _films_of(run, member.data, data, recipe.parts, how, member.locator)
-    onnx = to_onnx(member.network, how, mirror=mirror)
-    compared = [film for film in films if film.part is Part.VALIDATION][:FILMS_COMPARED]
-    difference = largest_difference_months(member.network, onnx, *_shown(compared, cache, how), mirror=mirror)
-    held_out = [film for film in films if film.part is not Part.TRAINING]
-    read = _read(Runtime(onnx), held_out, cache, how, progress)
-    description = Description(
-        name=recipe.name,
-        created=datetime.now(tz=UTC).date().isoformat(),
-        preprocessing=how,
-        backbone=recipe.network.backbone,
-        started_from=member.started_from,
-        recipe=member.table,
-        data={key: member.data[key] for key in ("folders", "ages_months", "fingerprint")},
-        figures={"validation": _figures(held_out, [film.reading_months for film in read])},
-        calibration=_calibration(held_out, read, hashlib.sha256(onnx).hexdigest()),
+    given = [run] if isinstance(run, Path) else run
+    members = read_members([each for folder in given for each in runs_in(folder)])
+    first = members[0]
+    if with_weights and len(members) > 1:
+        raise WrongUse(
+            "an ensemble has no weights that a training could start from",
+            remedy="Leave out --with-weights, or export a single run",
+        )
+    films, cache = _films_of(members, data, given[0].parent / "cache")
+    networks = [member.network for member in members]
+    onnx = to_onnx(networks, first.how, mirror=mirror)
+    digest = hashlib.sha256(onnx).hexdigest()
+    compared = [film for film in films[0] if film.part is Part.VALIDATION][:FILMS_COMPARED]
+    difference = largest_difference_months(networks, onnx, *_shown(compared, cache, first.how), mirror=mirror)
+    if all(own == films[0] for own in films):
+        held_out = [film for film in films[0] if film.part is not Part.TRAINING]
+        read = _read(Runtime(onnx), held_out, cache, first.how, progress)
+        figures = {"validation": _figures(_of(Part.VALIDATION, read))}
+        calibration = _calibration(read, digest, of="the training's calibration part")
+    else:
+        read = _out_of_fold(members, films, cache, mirror, progress)
+        figures = {OUT_OF_FOLD: _figures(read)}
+        dealt = _dealt_again(read, first.recipe.parts.seed)
+        calibration = _calibration(dealt, digest, of=BY_UNKNOWING, out_of_fold=True)
+    description = _describe(
+        members,
+        figures=figures,
+        calibration=calibration,
         onnx_difference_months=difference,
         views=1 + mirror,
     )
@@ -96,10 +120,40 @@ def export_run(
         description,
         onnx=onnx,
         card=write_card(description),
-        locator=member.locator,
-        hands=composite_hands() if member.locator else None,
-        weights=member.weights if with_weights else None,
+        locator=first.locator,
+        hands=composite_hands() if first.locator else None,
+        weights=first.weights if with_weights else None,
     )
+
+
+def _describe(members: Sequence[Member], **measured: Any) -> Description:
+    """What a bundle says of its networks, and what was `measured` of them."""
+    first = members[0]
+    alone = len(members) == 1
+    told = {"folders": first.data["folders"], "ages_months": first.data["ages_months"]}
+    return Description(
+        name=first.recipe.name if alone else f"{first.recipe.name}-ensemble-{len(members)}",
+        created=datetime.now(tz=UTC).date().isoformat(),
+        preprocessing=first.how,
+        backbone=" + ".join(dict.fromkeys(member.recipe.network.backbone for member in members)),
+        started_from="; ".join(dict.fromkeys(member.started_from for member in members)),
+        recipe=first.table,
+        data=told | {"fingerprint": first.data["fingerprint"]} if alone else told,
+        members=() if alone else tuple(_membership(member, first) for member in members),
+        **measured,
+    )
+
+
+def _membership(member: Member, first: Member) -> dict[str, Any]:
+    """What a bundle says of one member of an ensemble."""
+    changes = recipe_changes(recipe_to_table(first.recipe), recipe_to_table(member.recipe))
+    return {
+        "run": member.run.resolve().name,
+        "weights_sha256": member.weights_sha256,
+        "started_from": member.started_from,
+        "fingerprint": member.data["fingerprint"],
+        "recipe_changes": {place: now for place, (_, now) in changes.items()},
+    }
 
 
 def composite_hands() -> bytes:
@@ -185,15 +239,12 @@ def published_network(state: Mapping[str, Tensor], source: str) -> tuple[BoneAge
 
 
 def _films_of(
-    run: Path,
-    record: Mapping[str, Any],
-    data: Sequence[Path],
-    parts: Parts,
-    how: Preprocessing,
-    locator: bytes | None,
-) -> tuple[tuple[TrainingFilm, ...], Cache]:
-    """The run's films in their parts, where they still are what the run was trained on."""
-    folders = list(data) or [Path(folder) for folder in read_record(run, "environment.json")["data_folders"]]
+    members: Sequence[Member], data: Sequence[Path], cache_folder: Path
+) -> tuple[tuple[tuple[TrainingFilm, ...], ...], Cache]:
+    """For each member the films in its parts, where they still are what it was trained on."""
+    first = members[0]
+    told = read_record(first.run, "environment.json")["data_folders"]
+    folders = list(data) or [Path(folder) for folder in told]
     gone = [folder for folder in folders if not folder.is_dir()]
     if gone:
         raise WrongUse(
@@ -201,16 +252,17 @@ def _films_of(
             remedy="Say where it is with --data",
             subject=str(gone[0]),
         )
-    films, _ = gather_films(folders, parts, skip_unreadable=True)
-    paths = [film.film.path for film in films]
-    cache = build_cache(paths, how, run.parent / "cache", locator=locator, skip_unreadable=True)
-    usable = tuple(film for film in films if film.film.path in cache.row_of)
-    if fingerprint(usable, cache.hashes) != record["fingerprint"]:
-        raise UnusableData(
-            "the films or labels are no longer those the run was trained on",
-            remedy="Restore them, or train again",
-            subject=str(run),
-        )
+    gathered = [gather_films(folders, member.recipe.parts, skip_unreadable=True)[0] for member in members]
+    paths = [film.film.path for film in gathered[0]]
+    cache = build_cache(paths, first.how, cache_folder, locator=first.locator, skip_unreadable=True)
+    usable = tuple(tuple(film for film in films if film.film.path in cache.row_of) for films in gathered)
+    for member, films in zip(members, usable, strict=True):
+        if fingerprint(films, cache.hashes) != member.data["fingerprint"]:
+            raise UnusableData(
+                "the films or labels are no longer those the run was trained on",
+                remedy="Restore them, or train again",
+                subject=str(member.run),
+            )
     return usable, cache
 
 
@@ -225,43 +277,91 @@ def _shown(
 
 def _read(
     runtime: Runtime, films: Sequence[TrainingFilm], cache: Cache, how: Preprocessing, progress: Advance
-) -> list[HeldOut]:
+) -> list[Read]:
     """The films as they are read in use, one by one."""
     read = []
     for number, film in enumerate(films, start=1):
         given = runtime.run(*_shown([film], cache, how))
         months = min(max(float(given.months[0]), 0.0), MAX_BONE_AGE_MONTHS)
         label = film.film.bone_age_months
-        read.append(HeldOut(film.film.id, film.film.sex, months, label, given.disagreement_months[0]))
+        said = HeldOut(film.film.id, film.film.sex, months, label, given.disagreement_months[0])
+        read.append((film, said))
         progress(number, len(films))
     return read
 
 
-def _calibration(films: Sequence[TrainingFilm], read: Sequence[HeldOut], network: str) -> Calibration:
+def _out_of_fold(
+    members: Sequence[Member],
+    films: Sequence[Sequence[TrainingFilm]],
+    cache: Cache,
+    mirror: bool,
+    progress: Advance,
+) -> list[Read]:
+    """The films as they are read by the members in whose calibration part they are, by their mean if several.
+
+    A film that is in no member's is left out. Of disagreement nothing is said: that of all members' views,
+    as it is in use, cannot be had from members that never saw the child.
+    """
+    held_out = [[film for film in own if film.part is Part.CALIBRATION] for own in films]
+    total = sum(map(len, held_out))
+    if not total:
+        raise WrongUse(
+            "no film was kept out of learning and choosing, so there is nothing to calibrate intervals with",
+            remedy="Train with a share for calibration in [parts], or with --folds",
+        )
+    said: dict[Path, list[HeldOut]] = {}
+    done = 0
+    for member, own in zip(members, held_out, strict=True):
+        runtime = Runtime(to_onnx(member.network, member.how, mirror=mirror))
+        advance = partial(_advance, progress, done, total)
+        for film, one in _read(runtime, own, cache, member.how, advance):
+            said.setdefault(film.film.path, []).append(one)
+        done += len(own)
+    return [(film, _mean(said[film.film.path])) for film in films[0] if film.film.path in said]
+
+
+def _mean(said: Sequence[HeldOut]) -> HeldOut:
+    months = fmean(one.reading_months for one in said)
+    return replace(said[0], reading_months=months, disagreement_months=None)
+
+
+def _advance(progress: Advance, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
+
+
+def _dealt_again(read: Sequence[Read], seed: int) -> list[Read]:
+    """The films in parts of their own: a share of the children to fit the spread to, the others to score."""
+    children = {film.film.id: film.film for film, _ in read}
+    parts = Parts(validation=SHARE_FOR_SPREAD, calibration=1 - SHARE_FOR_SPREAD, seed=seed)
+    part_of = split_children(tuple(children.values()), parts)
+    return [(replace(film, part=part_of[film.film.id]), said) for film, said in read]
+
+
+def _calibration(read: Sequence[Read], network: str, *, of: str, out_of_fold: bool = False) -> Calibration:
     """The spread of the validation films, and the calibration of the calibration films in it."""
-    by_part = {
-        part: [one for film, one in zip(films, read, strict=True) if film.part is part]
-        for part in (Part.VALIDATION, Part.CALIBRATION)
-    }
     return fit_calibration(
-        by_part[Part.CALIBRATION],
-        spread=fit_spread(by_part[Part.VALIDATION]),
+        [said for _, said in _of(Part.CALIBRATION, read)],
+        spread=fit_spread([said for _, said in _of(Part.VALIDATION, read)]),
         network=network,
-        of="the training's calibration part",
+        of=of,
+        out_of_fold=out_of_fold,
     )
 
 
-def _figures(films: Sequence[TrainingFilm], months: Sequence[float]) -> dict[str, Any]:
-    """Agreement with the labels on the validation films, over all and by data folder."""
-    ages = [(film, age) for film, age in zip(films, months, strict=True) if film.part is Part.VALIDATION]
-    groups = {"all": ages}
-    for name in sorted({film.folder.name for film, _ in ages}):
-        groups[name] = [(film, age) for film, age in ages if film.folder.name == name]
+def _of(part: Part, read: Sequence[Read]) -> list[Read]:
+    return [one for one in read if one[0].part is part]
+
+
+def _figures(read: Sequence[Read]) -> dict[str, Any]:
+    """Agreement with the labels, over all films and by data folder."""
+    groups = {"all": read}
+    for name in sorted({film.folder.name for film, _ in read}):
+        groups[name] = [one for one in read if one[0].folder.name == name]
     return {
         name: agreement(
-            [age for _, age in group],
-            [film.film.bone_age_months for film, _ in group],
-            children=[film.film.id for film, _ in group],
+            [said.reading_months for _, said in group],
+            [said.label_months for _, said in group],
+            children=[said.child for _, said in group],
         ).as_dict()
         for name, group in groups.items()
     }

@@ -20,15 +20,14 @@ from bonexage.learning.checkpoint import has_run
 from bonexage.learning.dataset import Part, TrainingFilm, film_rows, film_set, gather_films
 from bonexage.learning.epoch import KEEP_MINUTES, predict_films
 from bonexage.learning.learner import Precision
-from bonexage.learning.members import read_member
+from bonexage.learning.members import read_member, read_record
 from bonexage.learning.processes import number_to_start, start, this_process, was_restarted
-from bonexage.learning.recipe import Recipe
+from bonexage.learning.recipe import Recipe, recipe_from_table
 from bonexage.learning.resume import check_films, check_recipe
 from bonexage.learning.show import Screen, silent_screen
 from bonexage.learning.train import LOG, choose_locator, preprocessing_of, train_together
+from bonexage.model.bundle import OUT_OF_FOLD
 from bonexage.subject import Subject
-
-OUT_OF_FOLD = "out-of-fold"
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,34 @@ class _Films:
 def folds_in(recipe: Recipe, out: Path, number: int) -> tuple[Fold, ...]:
     """The folds: the recipe with the parts of each, and the folders `fold-1`, `fold-2` ... in `out`."""
     return tuple(
-        Fold(n, replace(recipe, parts=replace(recipe.parts, folds=number, fold=n)), out / f"fold-{n}")
+        Fold(n, replace(recipe, parts=replace(recipe.parts, folds=number, fold=n)), _place(out, n))
         for n in range(1, max(1, number) + 1)
     )
+
+
+def runs_in(folder: Path) -> tuple[Path, ...]:
+    """The run in a folder, which is the folder itself, or the runs of all its folds.
+
+    Raises:
+        WrongUse: some of the folds are not finished.
+    """
+    first = _place(folder, 1)
+    if not first.is_dir():
+        return (folder,)
+    recipe = recipe_from_table(read_record(first, "recipe.json"), source=str(first / "recipe.json"))
+    runs = [fold.run for fold in folds_in(recipe, folder, recipe.parts.folds)]
+    unfinished = [run.name for run in runs if read_run(run).state is not State.FINISHED]
+    if unfinished:
+        raise WrongUse(
+            f"not finished: {', '.join(unfinished)}",
+            remedy=f"Go on with: bonexage train ... --folds {len(runs)} --resume. Or name the runs to take",
+            subject=str(folder),
+        )
+    return tuple(runs)
+
+
+def _place(out: Path, number: int) -> Path:
+    return out / f"fold-{number}"
 
 
 def train_folds(

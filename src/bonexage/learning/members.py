@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 
 from bonexage.errors import WrongUse
@@ -81,14 +86,73 @@ def read_member(run: Path) -> Member:
     )
 
 
+def read_members(runs: Sequence[Path]) -> tuple[Member, ...]:
+    """Read the best checkpoints of runs that are to answer as one.
+
+    Raises:
+        WrongUse: a run is named twice or cannot be read, or the runs cannot answer as one: their films are
+            prepared differently, they had different films, or their activation maps differ in size.
+    """
+    members = tuple(read_member(run) for run in runs)
+    first = members[0]
+    named: set[Path] = set()
+    for member in members:
+        if member.run.resolve() in named:
+            raise WrongUse("this run is named twice", remedy="Name each member once", subject=str(member.run))
+        named.add(member.run.resolve())
+        if unlike := _unlike(first, member):
+            raise WrongUse(
+                f"its network cannot answer as one with that of {first.run}: {unlike}",
+                remedy="Take runs with the same films, input and kind of network",
+                subject=str(member.run),
+            )
+    return members
+
+
+def _unlike(first: Member, other: Member) -> str:
+    """Why two members cannot answer as one; empty where they can."""
+    before, now = asdict(first.how), asdict(other.how)
+    apart = [f"{key} is {now[key]}, not {before[key]}" for key in before if before[key] != now[key]]
+    if apart:
+        return "; ".join(apart)
+    if first.locator != other.locator:
+        return "hands are found by another locator"
+    if _films_told(first.run) != _films_told(other.run):
+        return "it had other films or labels"
+    if _map_size(first) != _map_size(other):
+        return "its activation map has another size"
+    return ""
+
+
+def _films_told(run: Path) -> Counter[tuple[str, ...]]:
+    """Content, label and sex of a run's films, whatever their parts and folders."""
+    try:
+        text = (run / "films.csv").read_text(encoding="utf-8")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        return Counter(
+            tuple(row[column] for column in ("id", "bone_age_months", "sex", "sha256")) for row in rows
+        )
+    except (OSError, ValueError, KeyError) as problem:
+        raise _unreadable(run, "films.csv") from problem
+
+
+@torch.no_grad()
+def _map_size(member: Member) -> torch.Size:
+    return member.network.eval().feature_map(torch.zeros(1, 1, member.how.height, member.how.width)).shape[2:]
+
+
 def read_record(run: Path, name: str) -> dict[str, Any]:
     """One of the JSON files that a run keeps; raises `WrongUse` where it cannot be read."""
     try:
         record: dict[str, Any] = json.loads((run / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise WrongUse(
-            f"the run has no readable {name}",
-            remedy="Name a run folder that train has written",
-            subject=str(run),
-        ) from problem
+        raise _unreadable(run, name) from problem
     return record
+
+
+def _unreadable(run: Path, name: str) -> WrongUse:
+    return WrongUse(
+        f"the run has no readable {name}",
+        remedy="Name a run folder that train has written",
+        subject=str(run),
+    )

@@ -27,6 +27,7 @@ from bonexage.model.parts import (
     read_from_folder,
     read_from_zip,
     refuse_to_replace,
+    refuse_too_large,
     write_folder,
     write_zip,
 )
@@ -34,6 +35,7 @@ from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 from bonexage.model.runtime import ALL_OUTPUTS
 
 SCHEMA: Final = 3
+OUT_OF_FOLD: Final = "out-of-fold"
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
 _PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, CARD_PART, WEIGHTS_PART)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -49,16 +51,20 @@ class Description:
         preprocessing: how a radiograph is brought to the network's input.
         backbone: the network's trunk, by name.
         started_from: what the backbone's weights were before training.
-        recipe: the training recipe as used.
-        data: what it was trained on: `folders` (a list of name, films, fingerprint) and `ages_months`
-            [least, most].
-        figures: figures with their intervals, as evaluation writes them.
+        recipe: the training recipe as used; of an ensemble, its first member's.
+        data: what it was trained on: `folders` (a list of name and films), `ages_months` [least, most] and,
+            of a single network, `fingerprint`.
+        figures: figures with their intervals, as evaluation writes them, by the films they are of:
+            'validation', or 'out-of-fold', each film read by the members alone that never saw its child.
         calibration: what intervals are read from, or None.
         onnx_difference_months: largest difference seen between the graph and the network it came from,
             or None.
         max_months: what the network's 0 to 1 is multiplied with.
-        views: how many views of a film the graph averages (2: the film and its mirror image).
+        views: how many views of a film each network averages (2: the film and its mirror image).
         outputs: what the graph gives.
+        members: of an ensemble, a record of each network whose answers the graph averages: `run`,
+            `weights_sha256`, `started_from`, `fingerprint` of its films and parts, `recipe_changes` from the
+            first's; of a single network, none.
         schema: of this description.
         version: of bonexage that wrote it.
         sha256: hex hash of each other part, by its file name.
@@ -77,6 +83,7 @@ class Description:
     max_months: float = 240.0
     views: int = 1
     outputs: tuple[str, ...] = ALL_OUTPUTS
+    members: tuple[Mapping[str, Any], ...] = ()
     schema: int = SCHEMA
     version: str = __version__
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -166,7 +173,7 @@ def write_bundle(
 
     Raises:
         WrongUse: `out` is there and is something else than a bundle.
-        BundleError: the calibration was made for another network.
+        BundleError: the calibration was made for another network, or a part is larger than a bundle's may be.
     """
     out = Path(out)
     given = {
@@ -181,6 +188,7 @@ def write_bundle(
     description = replace(description, schema=SCHEMA, version=__version__, sha256=hashes)
     _refuse_foreign_calibration(description, str(out))
     parts = {DESCRIPTION_PART: _to_json(description), **parts}
+    refuse_too_large(parts, out)
     refuse_to_replace(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     (write_zip if out.suffix.lower() == ".zip" else write_folder)(out, parts)
@@ -271,6 +279,8 @@ def _to_json(description: Description) -> bytes:
         "preprocessing": asdict(description.preprocessing),
         "calibration": description.calibration.to_json() if description.calibration else None,
     }
+    if not description.members:
+        del stored["members"]
     first = ("schema", "version", "name", "created")
     ordered = {**{key: stored[key] for key in first}, **stored}
     return (json.dumps(ordered, indent=1, allow_nan=False) + "\n").encode()
@@ -290,6 +300,7 @@ def _from_json(stored: bytes, place: str) -> Description:
             subject=place,
         )
     known = {each.name for each in fields(Description)}
+    read = {"members": [], **read}
     if missing := sorted(known - read.keys()):
         raise _bad_description(place, f"it lacks {', '.join(missing)}")
     if unknown := sorted(read.keys() - known):
@@ -312,6 +323,7 @@ def _from_json(stored: bytes, place: str) -> Description:
                 "preprocessing": preprocessing_from_json(read["preprocessing"]),
                 "calibration": None if calibration is None else calibration_from_json(calibration),
                 "outputs": tuple(read["outputs"]),
+                "members": tuple(read["members"]),
             }
         )
     except (ValueError, TypeError) as error:
@@ -319,7 +331,15 @@ def _from_json(stored: bytes, place: str) -> Description:
 
 
 _Kind = Literal[
-    "int", "number", "number or null", "text", "object", "object or null", "texts", "texts by name"
+    "int",
+    "number",
+    "number or null",
+    "text",
+    "object",
+    "object or null",
+    "objects",
+    "texts",
+    "texts by name",
 ]
 _KINDS: Final[dict[str, _Kind]] = {
     "name": "text",
@@ -335,6 +355,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "max_months": "number",
     "views": "int",
     "outputs": "texts",
+    "members": "objects",
     "version": "text",
     "sha256": "texts by name",
 }
@@ -343,6 +364,8 @@ _KINDS: Final[dict[str, _Kind]] = {
 def _is(value: object, kind: _Kind) -> bool:
     if kind.endswith(" or null"):
         return value is None or _is(value, "object" if kind.startswith("object") else "number")
+    if kind == "objects":
+        return isinstance(value, list) and all(isinstance(each, dict) for each in value)
     if kind == "texts":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if kind == "texts by name":

@@ -2,6 +2,14 @@
 
 Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World (2005); by group, as 'Mondrian' there. The
 groups are the sex and the band of the predicted age, both of which are known for a new film.
+
+Of an ensemble of folds some member has learned from every film, and scores are out of fold: each is that of
+the member that never saw the child. Such are the residuals of CV+ (Barber, Candès, Ramdas, Tibshirani:
+Predictive inference with the jackknife+. Annals of Statistics 2021;49(1):486-507), which lays intervals about
+every member's answer and holds labels with at least 1 - 2a - sqrt(2 / n) where 1 - a is asked for and n films
+are there. Here one interval is laid about the mean of the members' answers, and no such bound is proved. But
+the mean lies on average at least as close to the label as its members do, for |mean - y| is at most the mean
+of |member - y|: so the intervals are more likely too wide than too narrow.
 """
 
 from __future__ import annotations
@@ -72,14 +80,16 @@ class Calibration:
     Attributes:
         cells: of each sex, one after another from 0 to 240 months.
         spread: what the scores are in, or None for months.
-        network: sha256 of the network that made the predictions, or None where that was not kept.
+        network: sha256 of the network it was made for, or None where that was not kept.
         films: which films these are, a few words.
+        out_of_fold: each score is not of the whole model, but of those members that never saw the child.
     """
 
     cells: tuple[Cell, ...]
     spread: Spread | None = None
     network: str | None = None
     films: str = ""
+    out_of_fold: bool = False
 
     def __post_init__(self) -> None:
         for sex in (Sex.FEMALE, Sex.MALE):
@@ -148,6 +158,7 @@ class Calibration:
             "method": _PLAIN if plain else _NORMALISED,
             "network": self.network,
             "films": self.films,
+            "out_of_fold": self.out_of_fold,
             "spread": None if self.spread is None else self.spread.to_json(),
             "cells": [
                 {
@@ -189,6 +200,7 @@ def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
             spread_from_json(stored["spread"]) if method == _NORMALISED else None,
             None if stored.get("network") is None else str(stored["network"]),
             str(stored.get("films", "")),
+            bool(stored.get("out_of_fold", False)),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a calibration cell is incomplete ({error!r})") from None
@@ -207,7 +219,12 @@ def _cell_from_json(stored: Mapping[str, Any], name: str) -> Cell:
 
 
 def fit_calibration(
-    films: Sequence[HeldOut], *, spread: Spread | None = None, network: str | None = None, of: str = ""
+    films: Sequence[HeldOut],
+    *,
+    spread: Spread | None = None,
+    network: str | None = None,
+    of: str = "",
+    out_of_fold: bool = False,
 ) -> Calibration:
     """Sort scores into cells by sex and 24-month bands of the predicted age.
 
@@ -217,15 +234,16 @@ def fit_calibration(
     Args:
         films: films that neither the network nor the spread was fitted on.
         spread: what to measure their differences in; None for months.
-        network: sha256 of the network that read them.
+        network: sha256 of the network that read them, or of the ensemble that those who did are members of.
         of: which films they are, a few words.
+        out_of_fold: they were read by the members that never saw the child.
     """
     cells: list[Cell] = []
     for sex in (Sex.FEMALE, Sex.MALE):
         scored = [(film.reading_months, _score(film, spread)) for film in films if film.sex is sex]
         if scored:
             cells.extend(_cells(sex, scored))
-    return Calibration(tuple(cells), spread, network, of)
+    return Calibration(tuple(cells), spread, network, of, out_of_fold)
 
 
 def _score(film: HeldOut, spread: Spread | None) -> float:

@@ -110,6 +110,18 @@ def is_checkpoint(place: str) -> BundleError:
     )
 
 
+def refuse_too_large(parts: Mapping[str, bytes], out: Path) -> None:
+    """Raise BundleError where a part is larger than would be read back."""
+    for part, content in parts.items():
+        if len(content) > _LARGEST_BYTES[part]:
+            raise BundleError(
+                f"its {part} would have {len(content) / _MIB:.0f} MiB, and at most "
+                f"{_LARGEST_BYTES[part] // _MIB} are read",
+                remedy="Take a smaller network, or fewer of them",
+                subject=str(out),
+            )
+
+
 def refuse_to_replace(out: Path) -> None:
     """Raise WrongUse where something other than a bundle is there already."""
     known = set(_LARGEST_BYTES)

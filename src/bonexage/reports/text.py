@@ -74,6 +74,7 @@ def model_facts(bundle: Bundle) -> str:
         ("Model", bundle.model),
         ("Made", f"{said.created}, bonexage {said.version}"),
         ("Network", f"{said.backbone}, started from {said.started_from}"),
+        *((("Members", f"{len(said.members)} networks, whose mean it gives"),) if said.members else ()),
         ("Input", f"{how.height} x {how.width} pixels, {how.geometry}, {normalised}"),
         ("Gives", ", ".join(said.outputs)),
     ]
@@ -101,7 +102,7 @@ def calibrated(calibration: Calibration | None) -> str:
         if cell.bands > 1
     ]
     groups = f"{calibration.count} films in {len(calibration.cells)} groups of sex and predicted age"
-    said = f"split-conformal, {how}, from {groups}{films}"
+    said = f"{'out of fold' if calibration.out_of_fold else 'split-conformal'}, {how}, from {groups}{films}"
     return said + (f"; merged, in months: {', '.join(merged)}" if merged else "")
 
 
