@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -162,3 +163,29 @@ def test_a_real_film_wrapped_as_dicom_is_assessed_as_its_picture_is(data_folder)
     deep.WindowCenter, deep.WindowWidth = "2048", "4096"
     read = decode_dicom(packed(deep, uid.JPEG2000Lossless), "b.dcm")
     assert assessor.assess(read).bone_age_months == pytest.approx(plain, abs=0.5)
+
+
+def test_films_may_be_read_on_many_threads_at_once():
+    films = {seed: as_bytes(dataset(hand_values(seed=seed))) for seed in range(4)}
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda at: decode_dicom(films[at % 4], f"{at}.dcm"), range(24)))
+    for at, radiograph in enumerate(read):
+        assert radiograph.provenance.name == f"{at}.dcm"
+        assert radiograph.pixels == pytest.approx(hand_values(seed=at % 4) / 4095, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEGLossless, uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.RLELossless]
+)
+def test_mutated_packed_films_are_read_or_refused_whatever_they_do_to_a_decoder(syntax):
+    sound, luck = packed(dataset(), syntax), np.random.default_rng(7)
+    pixels = sound.index(b"\xe0\x7f\x10\x00")
+    for turn in range(60):
+        mutated = bytearray(sound)
+        for _ in range(luck.integers(1, 8)):
+            mutated[luck.integers(pixels, len(mutated))] = luck.integers(0, 256)
+        try:
+            read = decode_dicom(bytes(mutated), f"{turn}.dcm")
+        except (UnreadableFile, RefusedRadiograph):
+            continue
+        assert 0 <= read.pixels.min() <= read.pixels.max() <= 1

@@ -193,7 +193,7 @@ def _check_kind(dataset: FileDataset) -> None:
 def _named(kind: str) -> str:
     """The kind's name in the standard, in brackets; '' for kinds that it does not name."""
     name = uid.UID(kind).name
-    return "" if name == kind else f" ({name.removesuffix(' Storage')})"
+    return "" if name == kind else f" ({name.replace(' Storage', '')})"
 
 
 def _frame_index(dataset: FileDataset, page: int | None) -> int:
