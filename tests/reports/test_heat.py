@@ -67,3 +67,14 @@ def test_a_map_alone_lies_over_its_film_as_large_as_the_film_is_wide(months: flo
     assert columns.mean() < moved.shape[1] / 2
     colour = film_panels(moved)[changed].mean(axis=0)
     assert colour[channel] == colour.max()
+
+
+def test_which_way_the_answer_moved_is_seen_without_colours_too() -> None:
+    white = []
+    for months in (4.0, -4.0):
+        grey = np.asarray(Image.open(io.BytesIO(map_picture(FILM, blob(60, 80, months)))).convert("L"))
+        height, width = grey.shape
+        white.append((grey[height // 10 : height // 2, width // 10 : width * 7 // 10] > 245).sum())
+    solid, dashed = white
+    assert dashed > 0
+    assert solid > 1.2 * dashed

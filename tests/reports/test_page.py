@@ -14,7 +14,8 @@ from PIL import Image
 from bonexage.assessment import DISCLAIMER, Assessment, Caution, Failure, Interval, StandardDeviationScore
 from bonexage.errors import RefusedRadiograph, UnreadableFile, WrongUse
 from bonexage.reports import page
-from bonexage.reports.page import ReportItem, write_report
+from bonexage.reports.item import ReportItem
+from bonexage.reports.page import write_report
 from bonexage.subject import Sex, Subject
 from hands import drawn_hand
 from pages import Page

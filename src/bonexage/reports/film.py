@@ -25,7 +25,9 @@ TITLE: Final = "Bone age report"
 FILM_PX: Final = 900
 CHART_INCHES: Final = (4.3, 3.7)
 NO_CAUTIONS: Final = "None."
-MAP_CAPTION: Final = "What moved the answer, to first order: blue towards a younger hand, red an older one."
+MAP_CAPTION: Final = (
+    "To first order. Blue, dashed line: towards a younger hand; red, solid line: towards an older one."
+)
 PLATES_NOTE: Final = (
     "Composite plates next to this bone age; each is the median of that many films and shows no child."
 )

@@ -29,8 +29,8 @@ from bonexage.reports.film import (
 )
 
 _STYLE: Final = """
-.grid { display: grid; gap: .5rem 2rem; align-items: start;
-  grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr)); }
+.grid { display: grid; gap: .5rem 2rem; align-items: start; grid-template-columns: minmax(0, 1fr); }
+@media (min-width: 40rem) { .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 .grid figure { margin: .4rem 0; }
 .grid .whole { grid-column: 1 / -1; }
 .picture img { background: #000; max-height: 32rem; width: auto; }
@@ -54,7 +54,7 @@ section h2 { margin-top: 1rem; }
   header p { margin: .5mm 0; }
   p.soft { font-size: 7.5pt; }
   .disclaimer { padding: .5mm 2mm; }
-  .grid { grid-template-columns: 1fr 1fr; gap: 0 7mm; }
+  .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 7mm; }
   .grid figure { margin: 1mm 0; }
   .grid .picture img { max-height: 78mm; }
   .grid.four .picture img { max-height: 64mm; }

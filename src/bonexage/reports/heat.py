@@ -79,6 +79,9 @@ def _lay_map(figure: Figure, axes: Axes, film: Grey, months: NDArray[np.float32]
     scale = Normalize(-most, most)
     axes.imshow(film, cmap="gray", vmin=0, vmax=255)
     axes.imshow(laid, cmap=COLOURS, norm=scale, alpha=_STRONGEST * np.abs(laid) / most)
+    for level, line in ((-most / 2, "dashed"), (most / 2, "solid")):  # its direction, without colours too
+        if laid.min() < level < laid.max():
+            axes.contour(laid, [level], colors="white", linestyles=line, linewidths=1.1)
     axes.set(xticks=[], yticks=[])
     bar = figure.colorbar(ScalarMappable(scale, COLOURS), ax=axes, fraction=0.046, pad=0.03)
     bar.set_label("towards younger  ·  months a cell  ·  towards older", fontsize=9)

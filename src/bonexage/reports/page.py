@@ -13,15 +13,13 @@ from typing import Final
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, Assessment, Failure, Interval
 from bonexage.reports.cards import LARGE_PX, cards
-from bonexage.reports.document import document, figure_html, png_uri
+from bonexage.reports.document import document, figure_html
 from bonexage.reports.figures import ages_by_sex, readings_against_ages
 from bonexage.reports.item import ReportItem, thumbnail
 from bonexage.reports.numbers import one_decimal, percent, signed, span
 from bonexage.reports.sortable import SCRIPT, Cell, sortable
 from bonexage.reports.writing import write_whole
 from bonexage.subject import Sex
-
-__all__ = ["ReportItem", "document", "figure_html", "png_uri", "write_report"]
 
 MOST_PICTURES: Final = 300
 MOST_ROWS: Final = 2000
