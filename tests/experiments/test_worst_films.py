@@ -1,0 +1,170 @@
+"""The films read worst are found, with what can be measured of them, and nothing noted by hand is lost."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import worst_films
+from worst_films import (
+    Seen,
+    Signs,
+    draw,
+    guess,
+    held_out,
+    look,
+    neighbours_months,
+    outside,
+    worst,
+    write_table,
+)
+
+from bonexage.learning.dataset import Part, TrainingFilm
+from bonexage.learning.recipe import recipe_to_table
+from bonexage.model.bundle import Bundle
+from bonexage.model.frame import FRAME_WIDTH, HandFrame
+from bonexage.reading.folder import LabelledFilm
+from bonexage.subject import Sex
+from learning.folders import data_folder_with
+from learning.test_train import TINY
+from models import small_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return data_folder_with(tmp_path_factory.mktemp("data") / "drawn", 60).parent
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return small_bundle(
+        tmp_path_factory.mktemp("bundle") / "small",
+        recipe=recipe_to_table(TINY),
+        data={"folders": [{"name": "drawn", "films": 60}], "ages_months": [12.0, 227.0]},
+    )
+
+
+@pytest.fixture(scope="module")
+def seen(bundle: Bundle, data: Path) -> list[Seen]:
+    return list(look(bundle, held_out(bundle, data)))
+
+
+def film(child: str, months: float, sex: Sex = Sex.MALE, part: Part = Part.VALIDATION) -> TrainingFilm:
+    return TrainingFilm(Path("drawn"), LabelledFilm(child, Path(f"{child}.png"), months, sex), part)
+
+
+def test_only_films_that_were_not_learned_from_are_looked_at(seen: list[Seen]) -> None:
+    parts = {each.film.part for each in seen}
+    assert parts == {Part.VALIDATION, Part.CALIBRATION}
+    assert 0 < len(seen) < 60
+
+
+def test_the_worst_are_validation_films_the_largest_error_first(seen: list[Seen]) -> None:
+    errors = [abs(each.difference) for each in worst(seen, 5)]
+    assert errors == sorted(errors, reverse=True)
+    of_all = [abs(each.difference) for each in seen if each.film.part is Part.VALIDATION]
+    assert errors[0] == max(of_all)
+    assert len(errors) == 5
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        (Signs(), ""),
+        (Signs(score=0.99, unrest=0.01, turned_degrees=5, outside=0.0, contrast=0.8), ""),
+        (Signs(score=0.6), "hand not found for certain"),
+        (Signs(unrest=0.12), "hand not found for certain"),
+        (Signs(turned_degrees=-80.0), "rotation"),
+        (Signs(outside=0.2), "cropping"),
+        (Signs(contrast=0.1), "low contrast"),
+        (Signs(turned_degrees=90.0, outside=0.2), "rotation; cropping"),
+        (Signs(neighbours_months=148.0), "likely wrong label"),  # with the reading, far from the label
+        (Signs(neighbours_months=105.0), ""),  # with the label
+        (Signs(neighbours_months=200.0), ""),  # with neither
+    ],
+)
+def test_a_guess_follows_from_the_signs(signs: Signs, said: str) -> None:
+    assert guess(Seen(film("1", 100.0), 150.0), signs) == said
+
+
+def test_what_of_a_frame_lies_outside_the_film() -> None:
+    whole = HandFrame(np.eye(2) * 100, np.array([60.0, 60.0]))
+    assert outside(whole, (120, 120)) == 0.0
+    half = HandFrame(np.eye(2) * 100, np.array([60.0, 0.0]))
+    assert outside(half, (120, 120)) == pytest.approx(0.5, abs=0.02)
+    beside = HandFrame(np.eye(2) * 100, np.array([-FRAME_WIDTH * 100, 60.0]))
+    assert outside(beside, (120, 120)) == 1.0
+
+
+def test_neighbours_are_other_children_of_the_same_sex_that_look_alike() -> None:
+    draw_numbers = np.random.default_rng(0)
+
+    def seen_as(child: str, months: float, direction: float, sex: Sex = Sex.MALE) -> Seen:
+        vector = np.array([np.cos(direction), np.sin(direction)]) + draw_numbers.normal(0, 0.01, 2)
+        return Seen(film(child, months, sex), months, None, vector.astype(np.float32))
+
+    alike = [seen_as(f"a{n}", 150.0 + n % 3, 0.1) for n in range(15)]
+    apart = [seen_as(f"b{n}", 40.0, 1.5) for n in range(15)]
+    girls = [seen_as(f"c{n}", 90.0, 0.1, Sex.FEMALE) for n in range(15)]
+    asked = seen_as("asked", 100.0, 0.1)
+    assert neighbours_months(asked, [*alike, *apart, *girls, asked]) == 151.0
+    assert neighbours_months(asked, alike[:5]) is None
+
+
+def test_causes_that_were_noted_are_kept(tmp_path: Path) -> None:
+    out = tmp_path / "worst.csv"
+    ranked = [(Seen(film(child, 100.0), 150.0 - n), Signs(outside=0.2)) for n, child in enumerate("123")]
+    refused = [Seen(film("9", 80.0), None, reason="no hand")]
+    write_table(ranked, refused, out)
+    rows = list(csv.DictReader(out.open(encoding="utf-8")))
+    assert [row["id"] for row in rows] == ["1", "2", "3", "9"]
+    assert {row["cause"] for row in rows} == {""}
+    assert rows[0]["guess"] == "cropping"
+    assert rows[-1]["guess"] == "refused: no hand"
+    assert (rows[0]["read_months"], rows[0]["difference_months"]) == ("150.0", "50.0")
+    out.write_text(out.read_text(encoding="utf-8").replace("49.0,,", "49.0,two hands,"), encoding="utf-8")
+    write_table(ranked[1:], refused, out)
+    assert [row["cause"] for row in csv.DictReader(out.open(encoding="utf-8"))] == ["two hands", "", ""]
+
+
+def test_the_sheet_shows_the_films_in_their_order(seen: list[Seen]) -> None:
+    ranked = [(each, Signs()) for each in worst(seen)]
+    png = draw(ranked, "small@1")
+    assert png.startswith(b"\x89PNG")
+    assert draw(ranked[::-1], "small@1") != png
+
+
+def test_films_are_written_only_where_git_ignores_them(data: Path) -> None:
+    script = ROOT / "experiments" / "worst_films.py"
+    done = subprocess.run(
+        [sys.executable, script, "--out", ROOT / "docs" / "worst"],
+        env={"PYTHONPATH": str(ROOT / "src"), "BONEXAGE_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "might be committed" in done.stderr
+    assert not (ROOT / "docs" / "worst").exists()
+
+
+def test_a_film_that_is_refused_is_listed_with_its_reason(
+    bundle: Bundle, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bonexage.errors import RefusedRadiograph
+
+    def refuse(*_: object) -> None:
+        raise RefusedRadiograph("no hand", remedy="Give one")
+
+    monkeypatch.setattr(worst_films.Assessor, "place", refuse)
+    (first, *_) = look(bundle, held_out(bundle, data)[:1])
+    assert first.months is None
+    assert "no hand" in first.reason
+    assert worst([replace(first, film=replace(first.film, part=Part.VALIDATION))]) == []
