@@ -222,8 +222,11 @@ def _taken(memory_bytes: int) -> _Child:
     while _idle:
         with suppress(IndexError):
             child = _idle.pop()
-            if child.owner == os.getpid() and child.memory_bytes == memory_bytes:
+            if child.owner != os.getpid():
+                continue
+            if child.memory_bytes == memory_bytes:
                 return child
+            child.end()
     atexit.unregister(_dismiss)
     atexit.register(_dismiss)
     return _Child(memory_bytes)
