@@ -79,6 +79,17 @@ def test_a_plate_is_read_alike_wherever_it_lies(assessor: Assessor) -> None:
     assert np.median(moved) < 4
 
 
+def test_what_moved_an_answer_lies_on_the_hand_wherever_that_is(assessor: Assessor) -> None:
+    for plate, frame in list(poses(read_plates()))[::5]:
+        found = assessor.explain(as_radiograph(laid(plate_picture(plate), frame)), plate.sex)
+        assert found.months.shape == CANVAS
+        rows, columns = np.indices(CANVAS) + 0.5
+        apart = np.stack([columns - frame.middle[0], rows - frame.middle[1]], axis=-1)
+        near = np.hypot(*np.moveaxis(apart, -1, 0)) < 0.75 * frame.height
+        weight = np.abs(found.months)
+        assert weight[near].sum() > 0.95 * weight.sum() > 0
+
+
 def test_what_is_no_single_hand_is_refused(assessor: Assessor) -> None:
     plates = [plate_picture(plate) for plate in read_plates()[::4]]
     rows, columns = plates[0].shape

@@ -135,11 +135,7 @@ class Assessor:
             RefusedRadiograph: it shows no single hand for certain.
             WrongUse: sex, age or coverage is out of range.
         """
-        subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
-        radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
-        subject, cautions = settle(subject, radiograph.stated)
-        placed = self.place(radiograph)
-        placed = replace(placed, cautions=(*placed.cautions, *cautions))
+        _, placed, subject = self._made_ready(film, sex, age_months, page)
         return self.assess_placed([(placed, subject)], coverage=coverage)[0]
 
     def explain(
@@ -158,9 +154,7 @@ class Assessor:
         Raises:
             BundleError: the model gives no map.
         """
-        subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
-        radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
-        placed = self.place(radiograph)
+        radiograph, placed, subject = self._made_ready(film, sex, age_months, page)
         (assessment,) = self.assess_placed([(placed, subject)], coverage=coverage)
         male = np.array([[each is Sex.MALE] for each in _sexes(assessment.subject)], dtype=np.float32)
         shown = normalise(np.repeat(placed.pixels[np.newaxis], len(male), axis=0), self._preprocessing)
@@ -173,6 +167,16 @@ class Assessor:
         height, width = radiograph.pixels.shape
         months = lay_on_film(cells, (height, width), self._preprocessing, placed.frame)
         return Explanation(assessment, radiograph.pixels, months, cells)
+
+    def _made_ready(
+        self, film: str | Path | Radiograph, sex: Sex | str, age_months: float | None, page: int | None
+    ) -> tuple[Radiograph, PlacedFilm, Subject]:
+        """A film read and placed, and whom it shows as far as the caller or its header says."""
+        subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
+        radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
+        subject, cautions = settle(subject, radiograph.stated)
+        placed = self.place(radiograph)
+        return radiograph, replace(placed, cautions=(*placed.cautions, *cautions)), subject
 
     def place(self, radiograph: Radiograph) -> PlacedFilm:
         """Bring a radiograph to the network's input, its hand found first where the model wants that.
@@ -189,6 +193,7 @@ class Assessor:
                 *(found_cautions(finding) if finding else ()),
                 *hand_cautions(radiograph.stated, mirrored=finding.frame.mirrored if finding else None),
             ),
+            finding.frame if finding else None,
         )
 
     def _find_hand(self, radiograph: Radiograph) -> Finding | None:
