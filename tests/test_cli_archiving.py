@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from bonexage.cli.app import app
 from bonexage.reading import dicom
+from bonexage.reading.files import list_films
 from dicoms import dataset, write_dicom
 from films import write_film
 from models import small_bundle
@@ -94,6 +95,19 @@ def test_a_dicom_film_gives_its_results_and_a_repeat_changes_nothing(run: Run, t
     again["fhir.json"] = (tmp_path / "fhir.json").read_bytes()
     assert again == made
     assert len(json.loads(made["fhir.json"])["entry"]) == 4
+
+
+def test_results_are_known_again_and_not_taken_for_films(run: Run, tmp_path: Path) -> None:
+    write_dicom(tmp_path / "study" / "film.dcm", planted())
+    assert run("study", "--dicom-out", "study/results").exit_code == 0
+    assert [Path(film).name for film in list_films([str(tmp_path / "study")])] == ["film.dcm"]
+    (picture,) = (
+        file for file in (tmp_path / "study" / "results").iterdir() if pydicom.dcmread(file).Modality == "OT"
+    )
+    named = run(str(picture), "--dicom-out", "again")
+    assert named.exit_code == 3
+    assert "this is a result of bonexage, not a film" in named.stdout
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_film_that_cannot_be_judged_gives_a_refusal_and_not_silence(run: Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from bonexage.cli.app import app
 from bonexage.errors import MissingExtra, UnreadableFile
 from bonexage.reading import dicom, dicomweb
+from bonexage.reading.dicom_meta import OWN_DESCRIPTION, OWN_MODEL
 from bonexage.reading.files import identity_of, list_films, read_radiograph
 from dicoms import ROOT, as_bytes, dataset, hand_values
 from models import small_bundle
@@ -24,11 +25,12 @@ TOKEN = "let-me-in"
 
 
 def held() -> list[Dataset]:
-    """What the archive holds: two films out of order, and a report."""
+    """What the archive holds: two films out of order, a report, and a picture that is a result."""
+    ours = dataset(number=8, SeriesDescription=OWN_DESCRIPTION, ManufacturerModelName=OWN_MODEL)
     report = dataset(sop_class=uid.Comprehensive3DSRStorage, number=9)
     del report.PixelData
     films = [dataset(hand_values(seed=n), number=n, InstanceNumber=n, PatientSex="F") for n in (2, 1)]
-    return [*films, report]
+    return [*films, report, ours]
 
 
 class _Archive(BaseHTTPRequestHandler):
@@ -65,6 +67,8 @@ def _listed(one: Dataset) -> dict[str, object]:
         "00080018": {"vr": "UI", "Value": [one.SOPInstanceUID]},
         "00080016": {"vr": "UI", "Value": [one.SOPClassUID]},
     }
+    if "SeriesDescription" in one:
+        found["0008103E"] = {"vr": "LO", "Value": [one.SeriesDescription]}
     return {**found, "00200013": {"vr": "IS", "Value": [int(one.get("InstanceNumber", 0))]}}
 
 

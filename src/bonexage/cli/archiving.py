@@ -86,9 +86,12 @@ def _without_name(outcome: Outcome, number: int) -> Outcome:
 
 
 def _result(outcome: Outcome, shown: Outcome, archive: Archive) -> FilmResult | None:
+    from bonexage.reading.dicom_meta import OWN_MODEL
     from bonexage.reports.result import FilmResult, without_identity
 
     film = _identity(outcome.file)
+    if film and film.model == OWN_MODEL:
+        return None
     if film is None:
         note(f"{shown.file}: no result is written, for it is no DICOM film that one could refer to.")
         return None

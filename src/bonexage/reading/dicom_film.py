@@ -23,7 +23,7 @@ from bonexage.assessment import Caution
 from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
 from bonexage.radiograph import Stated
 from bonexage.reading.dicom_header import numbers, spacing_of, stated_by, text, tones_of
-from bonexage.reading.dicom_meta import DIRECTORY, file_meta
+from bonexage.reading.dicom_meta import DIRECTORY, OWN_MODEL, file_meta
 from bonexage.reading.images import MAX_PIXELS
 from bonexage.reading.tones import show, stored_values
 
@@ -175,6 +175,8 @@ def _check_inflated(packed: memoryview) -> None:
 def _check_kind(dataset: FileDataset) -> None:
     """Refuse what is no picture, and pictures that are no radiographs, each with its own sentence."""
     kind = text(dataset, "SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    if text(dataset, "ManufacturerModelName") == OWN_MODEL:
+        raise UnreadableFile("this is a result of bonexage, not a film", remedy=_FILM)
     if kind == DIRECTORY:
         raise UnreadableFile(
             "this is the index of a disc, not a film", remedy="Give the disc's folder, or the film itself"

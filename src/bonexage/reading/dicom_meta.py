@@ -19,6 +19,13 @@ _LONG_LENGTHS: Final = frozenset(
 )
 _MOST_ELEMENTS: Final = 64
 
+# By these a result of this package is known again: Manufacturer's Model Name and Series Description.
+OWN_MODEL: Final = "bonexage"
+OWN_DESCRIPTION: Final = "Bone age, for research, not for diagnosis"
+_OWN_ELEMENTS: Final = tuple(
+    b"\x08\x00\x90\x10" + length + OWN_MODEL.encode() for length in (b"LO\x08\x00", b"\x08\x00\x00\x00")
+)
+
 DIRECTORY: Final = "1.2.840.10008.1.3.10"
 # Reports, presentation states, key objects, waveforms, raw data, documents: kinds that are no picture.
 _NO_PICTURES: Final = (
@@ -54,6 +61,11 @@ class FileMeta:
 def is_dicom(head: bytes) -> bool:
     """Whether a file that begins so is a DICOM file with its preamble."""
     return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
+
+
+def is_own_result(head: bytes) -> bool:
+    """Whether a file that begins so was written by this package: a result, and no film."""
+    return any(element in head for element in _OWN_ELEMENTS)
 
 
 def file_meta(head: bytes) -> FileMeta:

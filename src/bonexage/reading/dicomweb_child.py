@@ -11,18 +11,24 @@ from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
 
 from bonexage.errors import UnreadableFile
+from bonexage.reading.dicom_meta import OWN_DESCRIPTION
 from bonexage.reading.dicomweb import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_DESCRIPTION = "0008103E"
 _SERIES, _FILM, _CLASS, _NUMBER = "0020000E", "00080018", "00080016", "00200013"
 _AGAIN = "Check the address and the right to read there; a token is taken from " + TOKEN_VARIABLE
 
 
 def study(where: Mapping[str, str]) -> list[list[str]]:
-    """Series UID, SOP Instance UID and SOP Class UID of all objects of a study, in order."""
-    found = _told(lambda: _client(where).search_for_instances(where["study"]))
+    """Series, SOP Instance and SOP Class UID of what a study holds, in order; our own results left out."""
+    found = [
+        one
+        for one in _told(lambda: _client(where).search_for_instances(where["study"], fields=[_DESCRIPTION]))
+        if _first(one, _DESCRIPTION) != OWN_DESCRIPTION
+    ]
     rows = [(_first(one, _SERIES), _number(one), _first(one, _FILM), _first(one, _CLASS)) for one in found]
     return [[series, film, sop_class] for series, _, film, sop_class in sorted(rows)]
 

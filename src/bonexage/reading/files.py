@@ -15,7 +15,7 @@ from bonexage.errors import BonexageError, UnreadableFile, WrongUse
 from bonexage.radiograph import Radiograph
 from bonexage.reading.archives import SUFFIX, archive_in, member_bytes, members
 from bonexage.reading.dicom import decode_dicom, films_of_disc, read_identity
-from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom
+from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom, is_own_result
 from bonexage.reading.dicomweb import film_bytes, films_of_study, is_film_address, is_study_address
 from bonexage.reading.identity import FilmIdentity
 from bonexage.reading.images import decode_image
@@ -160,7 +160,7 @@ def _may_be_dicom(path: PurePath) -> bool:
 def _is_dicom_image(path: PurePath, head: bytes) -> bool:
     if not is_dicom(head):
         return path.suffix.lower() in DICOM_SUFFIXES
-    return file_meta(head).may_be_a_picture
+    return file_meta(head).may_be_a_picture and not is_own_result(head)
 
 
 def _inside(archive: str) -> Iterator[str]:

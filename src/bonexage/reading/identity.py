@@ -30,7 +30,8 @@ def _element(keyword: str, form: re.Pattern[str]) -> str:
 class FilmIdentity:
     """Patient, study and film as a DICOM header names them, each checked for its form; '' where missing.
 
-    Dates are YYYYMMDD, times HHMMSS, both perhaps with less or more; `burnt_in` is YES, NO or ''.
+    Dates are YYYYMMDD, times HHMMSS, both perhaps with less or more; `burnt_in` is YES, NO or ''; `model` is
+    the machine's.
     """
 
     study_uid: str = _element("StudyInstanceUID", _UID)
@@ -54,6 +55,7 @@ class FilmIdentity:
     content_time: str = _element("ContentTime", _TIME)
     image_laterality: str = _element("ImageLaterality", _CODE)
     series_laterality: str = _element("Laterality", _CODE)
+    model: str = _element("ManufacturerModelName", _TEXT)
     burnt_in: str = _element("BurnedInAnnotation", _CODE)
 
     @property

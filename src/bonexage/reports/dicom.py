@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 
 from bonexage import __version__
-from bonexage.reports.result import MAKER, FilmResult
+from bonexage.reading.dicom_meta import OWN_DESCRIPTION, OWN_MODEL
+from bonexage.reports.result import FilmResult
 
 MANUFACTURER: Final = "The bonexage developers"
-DESCRIPTION: Final = "Bone age, for research, not for diagnosis"
 DEIDENTIFIED: Final = "Identifying text and dates removed, UIDs replaced"
 UNICODE: Final = "ISO_IR 192"
 
@@ -46,10 +46,10 @@ def common(result: FilmResult, kind: str, number: int) -> dict[str, Any]:
         "sop_instance_uid": result.uid(kind),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,
-        "manufacturer_model_name": MAKER,
+        "manufacturer_model_name": OWN_MODEL,
         "device_serial_number": result.model_hash[:64],
         "software_versions": [__version__, result.outcome.model[:64]],
-        "series_description": DESCRIPTION,
+        "series_description": OWN_DESCRIPTION,
         "content_date": date,
         "content_time": time,
     }

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
-from bonexage.reports.dicom import DESCRIPTION, common, film_dataset, finished
+from bonexage.reading.dicom_meta import OWN_DESCRIPTION
+from bonexage.reports.dicom import common, film_dataset, finished
 from bonexage.reports.result import FilmResult
 
 CAPTURE_SERIES: Final = 9002
@@ -50,7 +51,7 @@ def secondary_capture(result: FilmResult, picture: NDArray[np.uint8]) -> bytes:
     made.ConversionType = "WSD"
     made.BurnedInAnnotation = "YES"
     made.ImageType = ["DERIVED", "SECONDARY"]
-    made.DerivationDescription = DESCRIPTION
+    made.DerivationDescription = OWN_DESCRIPTION
     made.SourceImageSequence = [_reference(result)]
     return finished(made, result)
 
@@ -69,7 +70,7 @@ def encapsulated_pdf(result: FilmResult, pdf: bytes) -> bytes:
     made.SeriesInstanceUID, made.SeriesNumber = about["series_instance_uid"], DOCUMENT_SERIES
     made.InstanceNumber = 1
     made.Modality, made.ConversionType = "DOC", "SYN"
-    made.SeriesDescription = made.DocumentTitle = DESCRIPTION
+    made.SeriesDescription = made.DocumentTitle = OWN_DESCRIPTION
     made.Manufacturer = about["manufacturer"]
     made.ManufacturerModelName = about["manufacturer_model_name"]
     made.DeviceSerialNumber = about["device_serial_number"]
