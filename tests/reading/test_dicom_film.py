@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -266,14 +268,21 @@ def test_the_most_a_file_may_unpack_to_holds_the_largest_film():
     assert dicom_film.MAX_INFLATED > 2 * MAX_PIXELS
 
 
-def test_sequences_400_deep_are_refused():
+@pytest.mark.parametrize("limit", [1000, 20_000])
+def test_sequences_400_deep_are_refused_however_deep_the_parser_may_go(limit):
     levels = b"".join(
         b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" for _ in range(400)
     )
+    ends = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * 400
     film = as_bytes(dataset())
     at = film.index(b"\x7f\xe0"[::-1])
-    with pytest.raises(UnreadableFile, match="too deep"):
-        decode_film(film[:at] + levels + film[at:])
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        with pytest.raises(UnreadableFile, match="too deep"):
+            decode_film(film[:at] + levels + ends + film[at:])
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @given(cut=st.floats(0, 1), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6))

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import uid
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import dcmread
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.pixels.processing import apply_color_lut
+from pydicom.sequence import Sequence
 
 from bonexage.assessment import Caution
 from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
@@ -26,6 +27,9 @@ from bonexage.reading.dicom_header import numbers, spacing_of, stated_by, text, 
 from bonexage.reading.dicom_meta import DIRECTORY, OWN_MODEL, file_meta
 from bonexage.reading.images import MAX_PIXELS
 from bonexage.reading.tones import show, stored_values
+
+MOST_NESTED: Final = 32
+"""Sequences in one another; the standard's films need fewer than ten."""
 
 # A film of MAX_PIXELS at 16 bits, and room for its header.
 MAX_INFLATED: Final = 256_000_000
@@ -122,19 +126,38 @@ def read_dataset(data: bytes) -> FileDataset:
     try:
         dataset = dcmread(io.BytesIO(data), force=True)
         known = any(keyword in dataset for keyword in _SIGNS)
+        too_deep = _is_too_deep(dataset)
     except InvalidDicomError:
-        known = False
+        known = too_deep = False
     except RecursionError:
-        raise UnreadableFile("the header's sequences lie too deep in one another", remedy=_AGAIN) from None
+        too_deep = True
     except MemoryError:
         raise
     except Exception as error:
         raise UnreadableFile(
             f"the DICOM header is damaged or cut short ({type(error).__name__})", remedy=_AGAIN
         ) from None
+    if too_deep:
+        raise UnreadableFile("the header's sequences lie too deep in one another", remedy=_AGAIN)
     if not known:
         raise UnreadableFile("this is not a DICOM file, or its header is damaged", remedy=_AGAIN)
     return dataset
+
+
+def _is_too_deep(dataset: FileDataset) -> bool:
+    """Whether parsed sequences lie more than `MOST_NESTED` deep, however deep the parser could go."""
+    level: list[Dataset] = [dataset]
+    for _ in range(MOST_NESTED + 1):
+        level = [
+            item
+            for each in level
+            for element in each.elements()
+            if isinstance(element.value, Sequence)
+            for item in element.value
+        ]
+        if not level:
+            return False
+    return True
 
 
 def files_of_disc(data: bytes) -> list[list[str]]:
