@@ -78,13 +78,13 @@ def test_the_worst_are_validation_films_the_largest_error_first(seen: list[Seen]
     ("signs", "said"),
     [
         (Signs(), ""),
-        (Signs(score=0.99, unrest=0.01, turned_degrees=5, outside=0.0, contrast=0.8), ""),
+        (Signs(score=0.999, unrest=0.02, turned_degrees=5, outside=0.1, contrast=0.6), ""),
         (Signs(score=0.6), "hand not found for certain"),
         (Signs(unrest=0.12), "hand not found for certain"),
         (Signs(turned_degrees=-80.0), "rotation"),
-        (Signs(outside=0.2), "cropping"),
+        (Signs(outside=0.4), "cropping"),
         (Signs(contrast=0.1), "low contrast"),
-        (Signs(turned_degrees=90.0, outside=0.2), "rotation; cropping"),
+        (Signs(turned_degrees=90.0, outside=0.4), "rotation; cropping"),
         (Signs(neighbours_months=148.0), "likely wrong label"),  # with the reading, far from the label
         (Signs(neighbours_months=105.0), ""),  # with the label
         (Signs(neighbours_months=200.0), ""),  # with neither
@@ -120,7 +120,7 @@ def test_neighbours_are_other_children_of_the_same_sex_that_look_alike() -> None
 
 def test_causes_that_were_noted_are_kept(tmp_path: Path) -> None:
     out = tmp_path / "worst.csv"
-    ranked = [(Seen(film(child, 100.0), 150.0 - n), Signs(outside=0.2)) for n, child in enumerate("123")]
+    ranked = [(Seen(film(child, 100.0), 150.0 - n), Signs(outside=0.4)) for n, child in enumerate("123")]
     refused = [Seen(film("9", 80.0), None, reason="no hand")]
     write_table(ranked, refused, out)
     rows = list(csv.DictReader(out.open(encoding="utf-8")))
