@@ -84,6 +84,17 @@ def read_held_out(run: Path, folders: Sequence[Path], *, views: int = 1) -> Held
     return found
 
 
+def kept_readings(runs: Path) -> dict[tuple[str, str], list[float]]:
+    """What the networks of runs said of validation films, where it was kept, by the film's id and folder."""
+    said: dict[tuple[str, str], list[float]] = {}
+    for run in sorted(runs.glob("*")):
+        for kept in sorted(run.glob("validation-*.csv"))[:1]:
+            found = _read(kept)
+            for child, folder, months in zip(found.children, found.folders, found.months(), strict=True):
+                said.setdefault((child, folder), []).append(float(months))
+    return said
+
+
 def _work_out(run: Path, folders: Sequence[Path], views: int) -> HeldOut:
     member = read_member(run)
     films, _ = gather_films(folders, member.recipe.parts, skip_unreadable=True)

@@ -4,7 +4,8 @@
 
 Without a run or bundle the carried model is taken. Writes `worst.png` and `worst.csv` to `runs/worst/NAME`,
 which git ignores: they show children's films, and are never committed. The column `guess` holds what can be
-measured; `cause` is for whoever looks at the films, and is kept when the command is run again.
+measured; `cause` is for whoever looks at the films, and is kept when the command is run again. Whether a
+label is likely wrong is asked of other networks: what the experiments in `runs/experiments` said of the film.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from held_out import kept_readings
 from numpy.typing import NDArray
 
 from bonexage.assessment import DISCLAIMER
@@ -50,13 +52,16 @@ LEAST_SCORE: Final = 0.99
 MOST_UNREST: Final = 0.05
 MOST_OUTSIDE: Final = 0.32
 LEAST_CONTRAST: Final = 0.22
+# A label is likely wrong where at least so many other networks, on the median, and the films that look alike
+# to this one lie so far from it, and near the reading.
+OTHER_NETWORKS: Final = 3
 LABEL_APART_MONTHS: Final = 18.0
 SIDE_WITH_READING_MONTHS: Final = 9.0
 
 COLUMNS: Final = (
     *("rank", "id", "folder", "sex", "labelled_months", "read_months", "difference_months"),
     *("cause", "guess", "turned_degrees", "outside", "contrast", "score", "unrest"),
-    *("neighbours_months", "other_film_read_months"),
+    *("neighbours_months", "other_networks_months", "other_film_read_months"),
 )
 
 
@@ -87,6 +92,7 @@ class Signs:
         score: how sure the locator is that this is a hand.
         unrest: how far its frame still moved, in frame heights.
         neighbours_months: median label of the films of the same sex that look most alike to the model.
+        others_months: median of what other networks read from it.
         other_film_months: what it reads from the same child's film in another folder.
     """
 
@@ -96,6 +102,7 @@ class Signs:
     score: float | None = None
     unrest: float | None = None
     neighbours_months: float | None = None
+    others_months: float | None = None
     other_film_months: float | None = None
 
 
@@ -116,7 +123,7 @@ def look(bundle: Bundle, films: Sequence[TrainingFilm]) -> Iterator[Seen]:
         try:
             placed = assessor.place(read_radiograph(film.film.path))
         except RefusedRadiograph as refusal:
-            yield Seen(film, None, reason=str(refusal))
+            yield Seen(film, None, reason=refusal.problem)
             continue
         male = np.array([[film.film.sex is Sex.MALE]], dtype=np.float32)
         said = runtime.run(normalise(placed.pixels[np.newaxis], assessor.preprocessing), male)
@@ -130,26 +137,35 @@ def worst(seen: Sequence[Seen], number: int = WORST) -> list[Seen]:
     return sorted(read, key=lambda each: -abs(each.difference))[:number]
 
 
-def signs_of(each: Seen, seen: Sequence[Seen], locator: Locator | None) -> Signs:
-    """What can be measured of a film, beside the others held out."""
-    neighbours = neighbours_months(each, seen)
-    others = [
+def signs_of(
+    each: Seen,
+    seen: Sequence[Seen],
+    locator: Locator | None,
+    others: Mapping[tuple[str, str], Sequence[float]],
+) -> Signs:
+    """What can be measured of a film, beside the others held out and what `others`, networks, say of it."""
+    said = others.get(_key(each), ())
+    elsewhere = [
         other.months
         for other in seen
         if other.film.film.id == each.film.film.id and other.film.folder != each.film.folder
     ]
+    signs = Signs(
+        neighbours_months=neighbours_months(each, seen),
+        others_months=float(np.median(said)) if len(said) >= OTHER_NETWORKS else None,
+        other_film_months=next(iter(elsewhere), None),
+    )
     if locator is None:
-        return Signs(neighbours_months=neighbours, other_film_months=next(iter(others), None))
+        return signs
     pixels = read_radiograph(each.film.film.path).pixels
     finding = locator.find(pixels)
-    return Signs(
+    return replace(
+        signs,
         turned_degrees=finding.frame.turned_degrees,
         outside=outside(finding.frame, (pixels.shape[0], pixels.shape[1])),
         contrast=float(np.ptp(np.percentile(cut(pixels, finding.frame, 96, 78), (2, 97)))),
         score=finding.score,
         unrest=finding.unrest,
-        neighbours_months=neighbours,
-        other_film_months=next(iter(others), None),
     )
 
 
@@ -189,12 +205,17 @@ def guess(each: Seen, signs: Signs) -> str:
         found.append("cropping")
     if _below(signs.contrast, LEAST_CONTRAST):
         found.append("low contrast")
-    if signs.neighbours_months is not None and each.months is not None:
-        apart = abs(signs.neighbours_months - each.film.film.bone_age_months)
-        with_reading = abs(signs.neighbours_months - each.months) <= SIDE_WITH_READING_MONTHS
-        if apart >= LABEL_APART_MONTHS and with_reading:
-            found.append("likely wrong label")
+    if _against_label(signs.neighbours_months, each) and _against_label(signs.others_months, each):
+        found.append("likely wrong label")
     return "; ".join(found)
+
+
+def _against_label(months: float | None, each: Seen) -> bool:
+    """Whether an age lies far from the film's label, and near what was read from it."""
+    if months is None or each.months is None:
+        return False
+    apart = abs(months - each.film.film.bone_age_months) >= LABEL_APART_MONTHS
+    return apart and abs(months - each.months) <= SIDE_WITH_READING_MONTHS
 
 
 def _below(value: float | None, least: float) -> bool:
@@ -226,6 +247,7 @@ def write_table(ranked: Sequence[tuple[Seen, Signs]], refused: Sequence[Seen], o
                 "score": _cell(signs.score, 3),
                 "unrest": _cell(signs.unrest, 3),
                 "neighbours_months": _cell(signs.neighbours_months),
+                "other_networks_months": _cell(signs.others_months),
                 "other_film_read_months": _cell(signs.other_film_months),
             }
         )
@@ -275,7 +297,7 @@ def draw(ranked: Sequence[tuple[Seen, Signs]], model: str) -> bytes:
         lines = [
             f"{rank}. {film.id} {film.sex.value}",
             f"label {film.bone_age_months:.0f}, read {each.months:.0f} ({signed(each.difference, 0)})",
-            guess(each, signs),
+            *guess(each, signs).split("; "),
         ]
         axes.set_title("\n".join(line for line in lines if line), fontsize=7)
     figure.supxlabel(f"Never to be committed or passed on. {model}. {DISCLAIMER}", fontsize=8)
@@ -310,7 +332,8 @@ def main() -> None:
         if len(seen) % 200 == 0 or len(seen) == len(films):
             print(f"{len(seen)} of {len(films)} held-out films read", flush=True)
     locator = Locator(bundle.locator) if bundle.locator else None
-    ranked = [(each, signs_of(each, seen, locator)) for each in worst(seen)]
+    others = kept_readings(ROOT / "runs" / "experiments")
+    ranked = [(each, signs_of(each, seen, locator, others)) for each in worst(seen)]
     refused = [each for each in seen if each.months is None and each.film.part is Part.VALIDATION]
     write_table(ranked, refused, out / "worst.csv")
     write_atomically(out / "worst.png", draw(ranked, bundle.model))

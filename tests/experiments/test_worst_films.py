@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worst_films
+from held_out import kept_readings
 from worst_films import (
     Seen,
     Signs,
@@ -20,6 +21,7 @@ from worst_films import (
     look,
     neighbours_months,
     outside,
+    signs_of,
     worst,
     write_table,
 )
@@ -85,9 +87,10 @@ def test_the_worst_are_validation_films_the_largest_error_first(seen: list[Seen]
         (Signs(outside=0.4), "cropping"),
         (Signs(contrast=0.1), "low contrast"),
         (Signs(turned_degrees=90.0, outside=0.4), "rotation; cropping"),
-        (Signs(neighbours_months=148.0), "likely wrong label"),  # with the reading, far from the label
-        (Signs(neighbours_months=105.0), ""),  # with the label
-        (Signs(neighbours_months=200.0), ""),  # with neither
+        (Signs(neighbours_months=148.0, others_months=142.0), "likely wrong label"),
+        (Signs(neighbours_months=148.0), ""),  # alike to this network alone
+        (Signs(neighbours_months=148.0, others_months=105.0), ""),  # the others are with the label
+        (Signs(neighbours_months=148.0, others_months=200.0), ""),  # they are with neither
     ],
 )
 def test_a_guess_follows_from_the_signs(signs: Signs, said: str) -> None:
@@ -116,6 +119,31 @@ def test_neighbours_are_other_children_of_the_same_sex_that_look_alike() -> None
     asked = seen_as("asked", 100.0, 0.1)
     assert neighbours_months(asked, [*alike, *apart, *girls, asked]) == 151.0
     assert neighbours_months(asked, alike[:5]) is None
+
+
+def test_what_other_networks_said_of_a_film_is_asked_of_three_or_more(tmp_path: Path) -> None:
+    for run, months in {"a": 140.0, "b": 150.0, "c": 160.0}.items():
+        (tmp_path / run).mkdir()
+        table = f"id,folder,labelled_months,months_1\n1,drawn,100.0,{months}\n2,drawn,50.0,{months}\n"
+        (tmp_path / run / "validation-1.csv").write_text(table, encoding="utf-8")
+    (tmp_path / "without").mkdir()
+    others = kept_readings(tmp_path)
+    assert others == {(child, "drawn"): [140.0, 150.0, 160.0] for child in "12"}
+    each = Seen(film("1", 100.0), 150.0)
+    assert signs_of(each, [each], None, others).others_months == 150.0
+    few = {key: said[:2] for key, said in others.items()}
+    assert signs_of(each, [each], None, few).others_months is None
+
+
+def test_the_same_childs_film_in_another_folder_is_told() -> None:
+    each, other = film("1", 100.0), film("1", 100.0)
+    seen = [
+        Seen(each, 150.0),
+        Seen(replace(other, folder=Path("elsewhere")), 148.0),
+        Seen(film("2", 9.0), 7.0),
+    ]
+    assert signs_of(seen[0], seen, None, {}).other_film_months == 148.0
+    assert signs_of(seen[2], seen, None, {}).other_film_months is None
 
 
 def test_causes_that_were_noted_are_kept(tmp_path: Path) -> None:
