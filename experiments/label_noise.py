@@ -200,9 +200,9 @@ def twice(films: Sequence[LabelledFilm]) -> dict[str, Any]:
 
 
 def of_the_carried(noise: Mapping[str, Any]) -> dict[str, Any]:
-    """How much of the carried model's squared error on its validation films rounding and reading explain."""
+    """How much of the carried model's squared error on films held out rounding and reading explain."""
     bundle = load_bundle()
-    measured = bundle.description.figures["validation"]["all"]
+    measured = next(iter(bundle.description.figures.values()))["all"]
     square = measured["rmse_months"]["value"] ** 2
     reading = noise["published"]["reader_months"][1] / math.sqrt(
         2 / math.pi
@@ -289,7 +289,7 @@ def _floors(noise: Mapping[str, Any]) -> list[str]:
         "the same network would reach both, readers err independently of it and of one another, and all "
         f"errors have one form. So **the floor on these labels is about {middle:.1f} months ({low:.1f} to "
         f"{high:.1f})**, whatever the model.",
-        f"- Of the squared error of `{carried['model']}` on its validation films (mean absolute error "
+        f"- Of the squared error of `{carried['model']}` on films held out (mean absolute error "
         f"{_months(carried['mae_months'])} months), rounding to the heaps is {carried['share_rounding']:.0%} "
         f"and a single reading, by that estimate and normally distributed, {carried['share_reading']:.0%}.",
     ]

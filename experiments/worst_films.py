@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bonexage.assessment import DISCLAIMER
 from bonexage.disk import write_atomically
-from bonexage.errors import RefusedRadiograph
+from bonexage.errors import RefusedRadiograph, WrongUse
 from bonexage.learning.dataset import Part, TrainingFilm, gather_films
 from bonexage.learning.export import export_run
 from bonexage.learning.recipe import recipe_from_table
@@ -107,8 +107,18 @@ class Signs:
 
 
 def held_out(bundle: Bundle, data: Path) -> list[TrainingFilm]:
-    """The validation and calibration films of the run that made a bundle, from folders of the same names."""
+    """The validation and calibration films of the run that made a bundle, from folders of the same names.
+
+    Raises:
+        WrongUse: it is an ensemble whose members had other films held out.
+    """
     described = bundle.description
+    if any(place.startswith("parts.") for one in described.members for place in one["recipe_changes"]):
+        raise WrongUse(
+            "the members of this ensemble had other films held out",
+            remedy="Name one of their runs",
+            subject=bundle.model,
+        )
     table = {"name": described.name, "parts": described.recipe.get("parts", {})}
     parts = recipe_from_table(table, source=bundle.model).parts
     folders = [data / folder["name"] for folder in described.data["folders"]]

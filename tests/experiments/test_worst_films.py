@@ -26,6 +26,7 @@ from worst_films import (
     write_table,
 )
 
+from bonexage.errors import RefusedRadiograph, WrongUse
 from bonexage.learning.dataset import Part, TrainingFilm
 from bonexage.learning.recipe import recipe_to_table
 from bonexage.model.bundle import Bundle
@@ -66,6 +67,13 @@ def test_only_films_that_were_not_learned_from_are_looked_at(seen: list[Seen]) -
     parts = {each.film.part for each in seen}
     assert parts == {Part.VALIDATION, Part.CALIBRATION}
     assert 0 < len(seen) < 60
+
+
+def test_an_ensemble_of_folds_has_no_films_that_none_of_it_learned_from(bundle: Bundle, data: Path) -> None:
+    members = ({"recipe_changes": {}}, {"recipe_changes": {"parts.fold": 2}})
+    folds = replace(bundle, description=replace(bundle.description, members=members))
+    with pytest.raises(WrongUse, match="held out"):
+        held_out(folds, data)
 
 
 def test_the_worst_are_validation_films_the_largest_error_first(seen: list[Seen]) -> None:
@@ -186,8 +194,6 @@ def test_films_are_written_only_where_git_ignores_them(data: Path) -> None:
 def test_a_film_that_is_refused_is_listed_with_its_reason(
     bundle: Bundle, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bonexage.errors import RefusedRadiograph
-
     def refuse(*_: object) -> None:
         raise RefusedRadiograph("no hand", remedy="Give one")
 

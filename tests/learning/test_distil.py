@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,11 +165,39 @@ def test_a_teacher_of_which_it_cannot_be_told_is_refused(
         check_teacher(told, lesson.films, lesson.hashes)
 
 
-def test_a_teacher_trained_in_folds_is_refused(lesson: Lesson, tmp_path: Path) -> None:
-    # An ensemble of folds has learned from every child, whichever fold its parts name.
-    parts = replace(PARTS, folds=2, fold=1)
+def ensemble(lesson: Lesson, out: Path, parts: Sequence[Parts]) -> Bundle:
+    """An ensemble of networks trained in these parts, as exported: the first's recipe, all fingerprints."""
+    alone = [teacher(lesson, out / str(number), each) for number, each in enumerate(parts)]
+    first = alone[0].description
+    members = tuple(
+        {
+            "run": str(number),
+            "weights_sha256": "0" * 64,
+            "started_from": "chance",
+            "fingerprint": each.description.data["fingerprint"],
+            "recipe_changes": {},
+        }
+        for number, each in enumerate(alone)
+    )
+    told = {key: value for key, value in first.data.items() if key != "fingerprint"}
+    return replace(alone[0], description=replace(first, data=told, members=members))
+
+
+def test_an_ensemble_may_teach_if_all_its_members_held_the_same_children_out(
+    lesson: Lesson, tmp_path: Path
+) -> None:
+    check_teacher(ensemble(lesson, tmp_path, [PARTS, PARTS]), lesson.films, lesson.hashes)
+
+
+def test_an_ensemble_of_folds_is_refused_for_it_has_learned_from_every_child(
+    lesson: Lesson, tmp_path: Path
+) -> None:
+    folds = [replace(PARTS, folds=2, fold=fold) for fold in (1, 2)]
+    films, _ = gather_films([lesson.films[0].folder], folds[0])
+    within_first = replace(lesson, films=films)
+    check_teacher(teacher(lesson, tmp_path / "alone", folds[0]), films, lesson.hashes)
     with pytest.raises(WrongUse, match="cannot be told"):
-        check_teacher(teacher(lesson, tmp_path / "teacher", parts), lesson.films, lesson.hashes)
+        check_teacher(ensemble(within_first, tmp_path / "both", folds), films, lesson.hashes)
 
 
 def test_films_that_changed_since_make_a_teacher_unknown(lesson: Lesson, tmp_path: Path) -> None:

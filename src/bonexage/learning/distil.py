@@ -88,8 +88,9 @@ def check_teacher(teacher: Bundle, films: Sequence[TrainingFilm], hashes: Mappin
     """Refuse a teacher that knows what a run holds out, or of which that cannot be told.
 
     Its recorded parts are dealt out again among the films of the folders it was trained on, and are its own
-    if the fingerprint they give is the one it recorded. Then every child held out for validation here must
-    have been held out by it, and every child for calibration here for calibration.
+    if the fingerprint they give is the one it recorded; of an ensemble, the one that each member did. Then
+    every child held out for validation here must have been held out by it, and every child for calibration
+    here for calibration.
 
     Raises:
         WrongUse: it is refused.
@@ -98,7 +99,7 @@ def check_teacher(teacher: Bundle, films: Sequence[TrainingFilm], hashes: Mappin
     if part_of is None:
         raise WrongUse(
             "it cannot be told which of these children the teacher learned from",
-            remedy="Take one that was trained, not in folds, on the same films as they are now",
+            remedy="Take one that was trained on the same films as they are now, and not in folds",
             subject=teacher.model,
         )
     known = {
@@ -125,12 +126,13 @@ def _parts_of(
     parts = recipe_from_table({"name": described.name, "parts": table}, source=teacher.model).parts
     names = {folder["name"] for folder in described.data.get("folders", ())}
     theirs = [film for film in films if film.folder.name in names]
-    if parts.folds or not theirs:
-        return None
     children = {film.film.id: film.film for film in theirs}
     part_of = split_children(tuple(children.values()), parts)
     dealt = [replace(film, part=part_of[film.film.id]) for film in theirs if film.film.path in hashes]
-    return part_of if fingerprint(dealt, hashes) == described.data.get("fingerprint") else None
+    recorded = {member.get("fingerprint") for member in described.members} or {
+        described.data.get("fingerprint")
+    }
+    return part_of if recorded == {fingerprint(dealt, hashes)} else None
 
 
 def _read_all(
