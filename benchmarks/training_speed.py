@@ -1,8 +1,8 @@
 """How fast training is: films a second, and the share of the time spent waiting for films.
 
 One process is set against several, and against the other ways that this machine has, on the same drawn films
-with the same batch and as many threads in all. The ways take turns, so that what else the machine does falls
-on all of them; each way's median counts, and of each training its last epoch.
+with the same batch and as many threads in all. The ways take turns, and the best of each way's trainings
+counts, for what else the machine does can only slow one down; of each training it is the last epoch.
 
 Usage: python benchmarks/training_speed.py [--films N] [--size PX] [--batch N] [--rounds N] [--compile]
                                            [--backbone NAME] [--write]
@@ -17,7 +17,6 @@ import csv
 import os
 import platform
 import re
-import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from bonexage.learning.show import silent_screen
 from bonexage.learning.train import train
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
-BEGIN = "<!-- speed: written by `python benchmarks/training_speed.py --write` -->"
+BEGIN = "<!-- speed: written by `python benchmarks/training_speed.py --compile --write` -->"
 END = "<!-- end of speed -->"
 EPOCHS = 2
 
@@ -119,10 +118,11 @@ def table(found: Sequence[tuple[str, Speed]]) -> str:
 
 
 def machine() -> str:
-    """What it was measured on, in a line."""
+    """What it is measured on, and how busy that is before, in a line."""
+    load = f", load average {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else ""
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     where = f"{len(gpus)} x {gpus[0]}" if gpus else f"{os.cpu_count()} cores, {platform.machine()}"
-    return f"{where}, PyTorch {torch.__version__.split('+')[0]}"
+    return f"{where}, PyTorch {torch.__version__.split('+')[0]}{load}"
 
 
 def write_into_page(text: str) -> None:
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenetv2_100")
     parser.add_argument("--size", type=int, default=128, help="rows and columns of the network's input")
     parser.add_argument("--batch", type=int, default=32, help="films of a step, of all processes together")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each way is run")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each way is run")
     parser.add_argument(
         "--compile", action="store_true", help="try torch.compile without a GPU too; takes minutes"
     )
@@ -149,6 +149,7 @@ def main() -> None:
     cores = os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(cores)  # for the processes that are started
     torch.set_num_threads(cores)
+    where = machine()
     tried = ways(given.backbone, given.size, given.batch, given.compile)
     speeds: dict[str, list[Speed]] = {way.name: [] for way in tried}
     with tempfile.TemporaryDirectory() as made:
@@ -156,19 +157,10 @@ def main() -> None:
         for _ in range(given.rounds):
             for way in tried:
                 speeds[way.name].append(measured(way, data, Path(made)))
-    found = [
-        (
-            name,
-            Speed(
-                statistics.median(one.films_a_second for one in several),
-                statistics.median(one.waiting for one in several),
-            ),
-        )
-        for name, several in speeds.items()
-    ]
+    found = [(name, max(several, key=lambda one: one.films_a_second)) for name, several in speeds.items()]
     how = (
         f"{given.backbone}, {given.size} x {given.size} pixels, batches of {given.batch}, "
-        f"{given.films} drawn films, median of {given.rounds}; {machine()}."
+        f"{given.films} drawn films, best of {given.rounds}; {where}."
     )
     text = f"{table(found)}\n\n{how}"
     print(text)
