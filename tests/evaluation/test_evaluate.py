@@ -53,8 +53,9 @@ class StandIn:
         self.reach = reach
         self.asked = []
 
-    def place(self, radiograph):
-        return PlacedFilm(radiograph.provenance.name, np.zeros((64, 64), np.uint8), radiograph.cautions)
+    def place(self, radiograph, further=()):
+        cautions = (*radiograph.cautions, *further)
+        return PlacedFilm(radiograph.provenance.name, np.zeros((64, 64), np.uint8), cautions)
 
     def assess_placed(self, films, *, coverage=0.9):
         return [self._say(film, subject, coverage) for film, subject in films]

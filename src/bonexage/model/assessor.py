@@ -37,7 +37,7 @@ from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import Explanation, lay_on_film
-from bonexage.model.runtime import Runtime, usable_cores
+from bonexage.model.runtime import Outputs, Runtime, usable_cores
 from bonexage.model.stated import hand_cautions, settle
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
@@ -155,15 +155,15 @@ class Assessor:
             BundleError: the model gives no map.
         """
         radiograph, placed, subject = self._made_ready(film, sex, age_months, page)
-        (assessment,) = self.assess_placed([(placed, subject)], coverage=coverage)
-        male = np.array([[each is Sex.MALE] for each in _sexes(assessment.subject)], dtype=np.float32)
-        shown = normalise(np.repeat(placed.pixels[np.newaxis], len(male), axis=0), self._preprocessing)
-        maps = self._runtime.run(shown, male).activation_map
-        if maps is None:
+        films = [(placed, subject)]
+        _check_coverage(coverage)
+        given = self._run(films)
+        (assessment,) = self._assessments(films, given, coverage)
+        if given.activation_map is None:
             raise BundleError(
                 "this model gives no map of what moved its answer", remedy="Export it again with this version"
             )
-        cells = np.asarray(maps.mean(axis=0), dtype=np.float32)
+        cells = np.asarray(given.activation_map.mean(axis=0), dtype=np.float32)
         height, width = radiograph.pixels.shape
         months = lay_on_film(cells, (height, width), self._preprocessing, placed.frame)
         return Explanation(assessment, radiograph.pixels, months, cells)
@@ -175,11 +175,14 @@ class Assessor:
         subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
         radiograph = film if isinstance(film, Radiograph) else read_radiograph(film, page=page)
         subject, cautions = settle(subject, radiograph.stated)
-        placed = self.place(radiograph)
-        return radiograph, replace(placed, cautions=(*placed.cautions, *cautions)), subject
+        return radiograph, self.place(radiograph, cautions), subject
 
-    def place(self, radiograph: Radiograph) -> PlacedFilm:
+    def place(self, radiograph: Radiograph, further: Iterable[Caution] = ()) -> PlacedFilm:
         """Bring a radiograph to the network's input, its hand found first where the model wants that.
+
+        Args:
+            radiograph: the film.
+            further: cautions that come after those of the film and its hand.
 
         Raises:
             RefusedRadiograph: no single hand was found for certain.
@@ -192,6 +195,7 @@ class Assessor:
                 *radiograph.cautions,
                 *(found_cautions(finding) if finding else ()),
                 *hand_cautions(radiograph.stated, mirrored=finding.frame.mirrored if finding else None),
+                *further,
             ),
             finding.frame if finding else None,
         )
@@ -201,22 +205,27 @@ class Assessor:
         if self._locator is None:
             return None
         finding = self._locator.find(radiograph.pixels)
-        alike = _likeness_of(self._likeness, radiograph.pixels, finding)
-        if not finding.found or (alike is not None and alike < LEAST_LIKENESS):
+        if not finding.found or not self._is_like_a_hand(radiograph.pixels, finding):
             raise RefusedRadiograph(
                 "no single hand and wrist was found in it",
                 remedy="Give a radiograph of one whole hand with its wrist",
                 subject=radiograph.provenance.name,
             )
+        if self._likeness is None:  # the locator alone is not sure enough of a second hand
+            return finding
         rest = without_hand(*smaller(radiograph.pixels, finding.frame, _SIDE_FOR_OTHERS))
-        alike = _likeness_of(self._likeness, rest, self._locator.find(rest))
-        if alike is not None and alike >= LEAST_LIKENESS:
+        second = self._locator.find(rest)
+        if second.found and self._is_like_a_hand(rest, second):
             raise RefusedRadiograph(
                 "it shows more than one hand",
                 remedy="Give a radiograph of the left hand alone, or the part of this one that shows it",
                 subject=radiograph.provenance.name,
             )
         return finding
+
+    def _is_like_a_hand(self, pixels: NDArray[np.float32], finding: Finding) -> bool:
+        """Whether it looks like a hand where one was found, as far as the model can tell."""
+        return self._likeness is None or self._likeness.of(pixels, finding.frame) >= LEAST_LIKENESS
 
     def assess_placed(
         self, films: Sequence[tuple[PlacedFilm, Subject]], *, coverage: float = DEFAULT_COVERAGE
@@ -226,20 +235,23 @@ class Assessor:
         Raises:
             WrongUse: the coverage is out of range.
         """
-        if not 0 < coverage < 1:
-            raise WrongUse(
-                f"an interval cannot cover a share of {coverage:g}",
-                remedy="Give a coverage above 0 and below 1, such as 0.9",
-            )
-        if not films:
-            return []
-        rows = [(at, sex) for at, (_, subject) in enumerate(films) for sex in _sexes(subject)]
+        _check_coverage(coverage)
+        return self._assessments(films, self._run(films), coverage) if films else []
+
+    def _run(self, films: Sequence[tuple[PlacedFilm, Subject]]) -> Outputs:
+        """What the network says of films, of each as a girl's or a boy's, or as both, one after the other."""
+        rows = _rows(films)
         pixels = np.stack([films[at][0].pixels for at, _ in rows])
         male = np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32)
-        given = self._runtime.run(normalise(pixels, self._preprocessing), male)
+        return self._runtime.run(normalise(pixels, self._preprocessing), male)
+
+    def _assessments(
+        self, films: Sequence[tuple[PlacedFilm, Subject]], given: Outputs, coverage: float
+    ) -> list[Assessment]:
+        """What `_run` gave, as an assessment of each film."""
         readings: list[list[Reading]] = [[] for _ in films]
         for (at, sex), answer, apart in zip(
-            rows, given.months.tolist(), given.disagreement_months, strict=True
+            _rows(films), given.months.tolist(), given.disagreement_months, strict=True
         ):
             readings[at].append(self._reading(sex, answer, apart, coverage))
         return [
@@ -345,8 +357,7 @@ def _read(assessor: Assessor, file: str, subject_for: Callable[[str], Subject], 
         subject = subject_for(file)
         radiograph = read_radiograph(file, page=page)
         subject, cautions = settle(subject, radiograph.stated)
-        placed = assessor.place(radiograph)
-        return _Read(file, subject, replace(placed, cautions=(*placed.cautions, *cautions)))
+        return _Read(file, subject, assessor.place(radiograph, cautions))
     except BonexageError as error:
         return _Read(file, subject, error)
     except Exception as error:  # one film must not end the rest, whatever a decoder does
@@ -387,9 +398,17 @@ def _preprocessing(
         raise WrongUse(str(error), remedy="Give an input size of 32 pixels or more") from None
 
 
-def _likeness_of(likeness: Likeness | None, pixels: NDArray[np.float32], finding: Finding) -> float | None:
-    """How like a hand it is where one was found; None where none was, or the model cannot tell."""
-    return likeness.of(pixels, finding.frame) if likeness and finding.found else None
+def _check_coverage(coverage: float) -> None:
+    if not 0 < coverage < 1:
+        raise WrongUse(
+            f"an interval cannot cover a share of {coverage:g}",
+            remedy="Give a coverage above 0 and below 1, such as 0.9",
+        )
+
+
+def _rows(films: Sequence[tuple[PlacedFilm, Subject]]) -> list[tuple[int, Sex]]:
+    """The place of a film, and a sex that it is read as; both where its own is unknown."""
+    return [(at, sex) for at, (_, subject) in enumerate(films) for sex in _sexes(subject)]
 
 
 def _sexes(subject: Subject) -> tuple[Sex, ...]:

@@ -78,16 +78,11 @@ def cut(
 
     What lies outside the film is `outside`. Bilinear; where the film has more pixels, it is shrunk first.
     """
-    matrix, middle = frame.matrix / rows, frame.middle
+    step = HandFrame(frame.matrix / rows, frame.middle)  # of one of the pixels that are to be seen
+    pixels, step = _shrunk(pixels, step, frame.height / rows / _SHARPER)
+    corner = step.middle - step.matrix @ np.array([columns / 2, rows / 2])
+    data = (*step.matrix[0], corner[0], *step.matrix[1], corner[1])
     film = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
-    shrink = frame.height / rows / _SHARPER
-    if shrink > 1:
-        size = max(1, round(film.width / shrink)), max(1, round(film.height / shrink))
-        scale = np.array(size) / np.array(film.size)
-        film = film.resize(size, Image.Resampling.BILINEAR)
-        matrix, middle = scale[:, np.newaxis] * matrix, scale * middle
-    corner = middle - matrix @ np.array([columns / 2, rows / 2])
-    data = (*matrix[0], corner[0], *matrix[1], corner[1])
     seen = film.transform(
         (columns, rows), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR, fillcolor=outside
     )
@@ -98,13 +93,20 @@ def smaller(
     pixels: NDArray[np.float32], frame: HandFrame, side: int
 ) -> tuple[NDArray[np.float32], HandFrame]:
     """A film whose longer side has at most `side` pixels, and the frame of its hand there."""
-    scale = side / max(pixels.shape)
-    if scale >= 1:
+    return _shrunk(pixels, frame, max(pixels.shape) / side)
+
+
+def _shrunk(
+    pixels: NDArray[np.float32], frame: HandFrame, shrink: float
+) -> tuple[NDArray[np.float32], HandFrame]:
+    """A film with so many times fewer pixels along each side (antialiased), and its frame; never more."""
+    if shrink <= 1:
         return pixels, frame
-    height, width = (max(1, round(each * scale)) for each in pixels.shape)
-    film = Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), Image.Resampling.BILINEAR)
-    scales = np.array([width / pixels.shape[1], height / pixels.shape[0]])
-    return np.asarray(film), HandFrame(scales[:, np.newaxis] * frame.matrix, scales * frame.middle)
+    film = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
+    size = max(1, round(film.width / shrink)), max(1, round(film.height / shrink))
+    scale = np.array(size) / np.array(film.size)
+    smaller_film = np.asarray(film.resize(size, Image.Resampling.BILINEAR))
+    return smaller_film, HandFrame(scale[:, np.newaxis] * frame.matrix, scale * frame.middle)
 
 
 def without_hand(pixels: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
