@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bonexage.assessment import DISCLAIMER, MAX_BONE_AGE_MONTHS, Assessment, Failure, months_in_words
 from bonexage.clinic.sentence import plain_sentence
 from bonexage.reports.item import thumbnail
+from bonexage.reports.numbers import interval_name, span
 from bonexage.reports.sheet import FAINT, INK, new_figure
 from bonexage.subject import Sex
 
@@ -106,12 +107,7 @@ def _lines(outcome: Assessment | Failure) -> list[str]:
     subject = outcome.subject
     lines = []
     if outcome.interval:
-        share, low, high = (
-            outcome.interval.coverage,
-            outcome.interval.low_months,
-            outcome.interval.high_months,
-        )
-        lines.append(f"{share * 100:.3g}% interval: {low:.1f} to {high:.1f} months (the bar)")
+        lines.append(f"{interval_name(outcome.interval)}: {span(outcome.interval)} months (the bar)")
     lines.append(f"Assessed as: {'a girl and a boy' if subject.sex is Sex.UNKNOWN else subject.sex.word}")
     if subject.age_months is not None:
         lines.append(f"Age: {months_in_words(subject.age_months)} (the triangle)")

@@ -13,7 +13,7 @@ from bonexage.assessment import Assessment, years_and_months
 from bonexage.reports import scale
 from bonexage.reports.document import png_uri
 from bonexage.reports.item import Grey, ReportItem, thumbnail
-from bonexage.reports.numbers import percent, signed, span
+from bonexage.reports.numbers import interval_name, signed, span
 
 LARGE_PX: Final = 400
 _SMALL_PX: Final = 200
@@ -43,12 +43,7 @@ def _card_html(item: ReportItem, known: str, side: int) -> str:
         raise ValueError("a card shows an assessed film with its picture")
     facts = [("Sex", said.subject.sex.word)]
     if said.interval:
-        facts.append(
-            (
-                f"{percent(said.interval.coverage)} interval",
-                f"{span(said.interval)} months",
-            )
-        )
+        facts.append((interval_name(said.interval), f"{span(said.interval)} months"))
     if item.known_age_months is not None and item.difference_months is not None:
         facts.append((known, f"{item.known_age_months:.1f} months ({signed(item.difference_months)})"))
     if said.subject.age_months is not None:

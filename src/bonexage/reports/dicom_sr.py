@@ -32,6 +32,7 @@ from bonexage.clinic.sentence import plain_sentence
 from bonexage.reports import codes
 from bonexage.reports.codes import Concept
 from bonexage.reports.dicom import MANUFACTURER, common, film_dataset, finished
+from bonexage.reports.numbers import percent
 from bonexage.reports.result import MAKER, METHOD, FilmResult, derived_uid
 from bonexage.subject import Subject
 
@@ -158,7 +159,7 @@ def comments(outcome: Assessment | Failure) -> Iterator[str]:
         yield plain_sentence(outcome)
         if outcome.interval:
             low, high = outcome.interval.low_months, outcome.interval.high_months
-            share = f"{outcome.interval.coverage * 100:.3g}%"
+            share = percent(outcome.interval.coverage)
             yield f"Interval built to hold {share} of children: {low:.1f} to {high:.1f} months."
         yield from (f"Caution: {caution.sentence}" for caution in outcome.cautions)
     yield DISCLAIMER

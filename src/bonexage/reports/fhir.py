@@ -13,6 +13,7 @@ from bonexage.clinic.sentence import plain_sentence
 from bonexage.errors import MissingExtra
 from bonexage.reports import codes
 from bonexage.reports.codes import Concept
+from bonexage.reports.numbers import interval_name
 from bonexage.reports.result import MAKER, METHOD, FilmResult, derived_uid
 
 Resource = dict[str, Any]
@@ -127,7 +128,7 @@ def _bone_age(result: FilmResult) -> Resource:
 def _interval(interval: Interval) -> Resource:
     low, high = interval.low_months, interval.high_months
     return {
-        "code": {"text": f"{interval.coverage * 100:.3g}% interval"},
+        "code": {"text": interval_name(interval)},
         "valueRange": {"low": _quantity(low, 1, codes.MONTH), "high": _quantity(high, 1, codes.MONTH)},
     }
 

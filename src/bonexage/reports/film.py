@@ -17,7 +17,7 @@ from bonexage.clinic.series import visit
 from bonexage.reports.growth_chart import growth_chart, in_words
 from bonexage.reports.heat import map_picture, strongest_in_words
 from bonexage.reports.item import Grey, Picture, thumbnail
-from bonexage.reports.numbers import percent, score, span
+from bonexage.reports.numbers import interval_name, score, span
 from bonexage.reports.text import model_errors
 from bonexage.subject import Sex
 
@@ -104,8 +104,7 @@ def facts(report: FilmReport) -> list[tuple[str, str]]:
     said = report.said
     found = [("Bone age", said.age_in_words)]
     if said.interval:
-        name = f"{percent(said.interval.coverage)} interval"
-        found.append((name, f"{span(said.interval)} months"))
+        found.append((interval_name(said.interval), f"{span(said.interval)} months"))
     found.append(
         ("Sex", "not known, read as both" if said.subject.sex is Sex.UNKNOWN else said.subject.sex.word)
     )

@@ -12,6 +12,7 @@ from bonexage.assessment import years_and_months
 from bonexage.clinic.growth import AUTHORS, MARKED, age_range_months, standard_deviation_months
 from bonexage.clinic.series import Visit
 from bonexage.reports import sheet
+from bonexage.reports.numbers import percent
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _point_label(visits: Sequence[Visit]) -> str:
     shares = {each.interval.coverage for each in visits if each.interval}
     if not shares:
         return "bone age"
-    return f"bone age, {shares.pop() * 100:.3g}% interval" if len(shares) == 1 else "bone age, its interval"
+    return f"bone age, {percent(shares.pop())} interval" if len(shares) == 1 else "bone age, its interval"
 
 
 def _whole_years(low: float, high: float) -> range:

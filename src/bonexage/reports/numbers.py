@@ -44,6 +44,11 @@ def percent(share: float) -> str:
     return f"{share * 100:.3g}%"
 
 
+def interval_name(interval: Interval) -> str:
+    """What an interval is called: '90% interval'."""
+    return f"{percent(interval.coverage)} interval"
+
+
 def score(sds: StandardDeviationScore) -> str:
     """'+2.8 (+1.2 to +4.4)', without brackets where it has no interval."""
     if sds.low is None or sds.high is None:

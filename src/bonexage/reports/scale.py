@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Assessment
-from bonexage.reports.numbers import percent, span
+from bonexage.reports.numbers import interval_name, span
 
 WIDTH: Final = 260.0
 HEIGHT: Final = 36.0
@@ -74,7 +74,7 @@ def in_words(said: Assessment, known_months: float | None = None) -> str:
     """What the scale shows, for who cannot see it."""
     words = [f"Bone age {said.age_in_words}"]
     if said.interval:
-        words.append(f"{percent(said.interval.coverage)} interval {span(said.interval)} months")
+        words.append(f"{interval_name(said.interval)} {span(said.interval)} months")
     if known_months is not None:
         words.append(f"known bone age {known_months:.1f} months")
     if said.subject.age_months is not None:

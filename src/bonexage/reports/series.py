@@ -15,7 +15,7 @@ from bonexage.clinic.sentence import series_sentence
 from bonexage.clinic.series import Rate, Series, Visit
 from bonexage.reports.document import document, figure_html, scrolling
 from bonexage.reports.growth_chart import growth_chart, in_words
-from bonexage.reports.numbers import percent, score, span, unsigned
+from bonexage.reports.numbers import interval_name, percent, score, span, unsigned
 from bonexage.reports.text import footer
 from bonexage.subject import Sex
 
@@ -87,7 +87,7 @@ def lines(followed: Followed) -> Iterator[str]:
     for visit, step in zip(series.visits, (None, *series.steps), strict=True):
         parts = [f"bone age {months_in_words(visit.bone_age_months)}"]
         if visit.interval:
-            parts.append(f"{percent(visit.interval.coverage)} interval {span(visit.interval)} months")
+            parts.append(f"{interval_name(visit.interval)} {span(visit.interval)} months")
         parts.append(f"SDS {score(visit.sds)}" if visit.sds else "no reference")
         if step:
             parts.append(f"{unsigned(step.months_a_year)} months a year since the last")

@@ -10,14 +10,13 @@ from bonexage.assessment import (
     DISCLAIMER,
     Assessment,
     Failure,
-    Interval,
     months_in_words,
 )
 from bonexage.clinic.growth import describe
 from bonexage.clinic.sentence import plain_sentence
 from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import Calibration
-from bonexage.reports.numbers import with_interval
+from bonexage.reports.numbers import interval_name, span, with_interval
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def line(outcome: Assessment | Failure) -> str:
         return f"{outcome.file}: {outcome.status}: {outcome.error.problem}. {outcome.error.remedy}."
     parts = [outcome.age_in_words]
     if outcome.interval:
-        parts.append(f"{_interval_name(outcome.interval)} {_interval(outcome.interval)} months")
+        parts.append(f"{interval_name(outcome.interval)} {span(outcome.interval)} months")
     if outcome.sds:
         parts.append(f"SDS {outcome.sds.value:+.1f}")
     codes = "; ".join(caution.code for caution in outcome.cautions)
@@ -44,7 +43,7 @@ def paragraph(outcome: Assessment | Failure) -> str:
     subject = outcome.subject
     rows = [("Bone age", outcome.age_in_words)]
     if outcome.interval:
-        rows.append((_interval_name(outcome.interval), f"{_interval(outcome.interval)} months"))
+        rows.append((interval_name(outcome.interval), f"{span(outcome.interval)} months"))
     rows.append(("Assessed as", subject.sex.word if subject.sex is not Sex.UNKNOWN else "a girl and a boy"))
     if len(outcome.readings) > 1:
         rows.extend(
@@ -143,7 +142,7 @@ def table(
     made.add_column("Sex")
     made.add_column("Bone age", no_wrap=True)
     if interval:
-        made.add_column(_interval_name(interval), justify="right", no_wrap=True)
+        made.add_column(interval_name(interval), justify="right", no_wrap=True)
     if known_months:
         made.add_column(known, no_wrap=True)
     if scores:
@@ -163,7 +162,7 @@ def table(
                 "Cautions": "; ".join(caution.code for caution in outcome.cautions),
             }
             if interval and outcome.interval:
-                cells[_interval_name(interval)] = _interval(outcome.interval)
+                cells[interval_name(interval)] = span(outcome.interval)
         style = "red" if isinstance(outcome, Failure) else ""
         made.add_row(*(Text(cells.get(str(column.header), ""), style) for column in made.columns))
     return made
@@ -174,14 +173,6 @@ def _hanging(name: str, value: str) -> str:
     return textwrap.fill(value, 96, initial_indent=f"  {name:<14}", subsequent_indent=" " * 16)
 
 
-def _interval(interval: Interval) -> str:
-    return f"{interval.low_months:.1f} to {interval.high_months:.1f}"
-
-
-def _interval_name(interval: Interval) -> str:
-    return f"{interval.coverage * 100:.3g}% interval"
-
-
 def _score(said: Assessment) -> str:
     """'+2.8, advanced (norm); 90% interval +1.2 to +4.4'."""
     if said.sds is None:
@@ -189,4 +180,4 @@ def _score(said: Assessment) -> str:
     words = f"{said.sds.value:+.1f}, {describe(said.sds)} ({said.sds.norm})"
     if said.interval is None or said.sds.low is None or said.sds.high is None:
         return words
-    return f"{words}; {_interval_name(said.interval)} {said.sds.low:+.1f} to {said.sds.high:+.1f}"
+    return f"{words}; {interval_name(said.interval)} {said.sds.low:+.1f} to {said.sds.high:+.1f}"
