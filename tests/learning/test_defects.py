@@ -32,6 +32,7 @@ def test_mixed_precision_is_chosen_on_a_gpu(
     assert choose_precision(TINY.optimiser, gpu) == Precision(gpu, kind)
     assert choose_precision(Optimiser(precision="float32"), gpu).autocast is None
     assert choose_precision(TINY.optimiser, CPU).autocast is None
+    assert choose_precision(Optimiser(precision="bfloat16"), CPU) == Precision(CPU, torch.bfloat16)
 
 
 def test_mixed_precision_is_used_and_not_only_chosen(tmp_path: Path) -> None:

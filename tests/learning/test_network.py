@@ -92,6 +92,14 @@ def test_gem_stays_float32_under_autocast() -> None:
         assert GeM()(torch.rand(1, 4, 3, 3, dtype=torch.bfloat16)).dtype == torch.float32
 
 
+def test_the_head_is_not_rounded_under_autocast(published: BoneAgeNetwork) -> None:
+    pooled, male = torch.rand(5, published.channels), torch.ones(5, 1)
+    with torch.no_grad():
+        exact = published.months(pooled, male)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(published.months(pooled, male), exact)
+
+
 def test_gem_lies_between_mean_and_maximum() -> None:
     features = torch.rand(3, 5, 7, 6) + 0.1
     assert torch.allclose(GeM(1.0)(features), features.mean(dim=(-2, -1)), atol=1e-5)

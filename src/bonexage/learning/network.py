@@ -134,8 +134,12 @@ class BoneAgeNetwork(nn.Module):
         return features
 
     def months(self, pooled: Tensor, male: Tensor) -> Tensor:
-        """Pooled features `[B, C]` and sex `[B, 1]` to months, float32 `[B]`."""
-        score: Tensor = self.head(self.fused(pooled, male)).float().flatten()
+        """Pooled features `[B, C]` and sex `[B, 1]` to months, float32 `[B]`.
+
+        Computed in float32 whatever the precision around it: bfloat16 would round to half a month.
+        """
+        with torch.autocast(pooled.device.type, enabled=False):
+            score: Tensor = self.head(self.fused(pooled.float(), male.float())).flatten()
         if self.output == "linear":
             return MAX_BONE_AGE_MONTHS * (0.5 + LINEAR_SLOPE * score)
         return MAX_BONE_AGE_MONTHS * torch.sigmoid(score)

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -106,18 +105,6 @@ def write_records(
     }.items():
         write_atomically(out / name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     write_films(films, cache.hashes, out / "films.csv")
-
-
-def memory_megabytes(device: torch.device) -> float:
-    """The most memory used, in 10^6 bytes: of the GPU, or of this process; NaN where not known."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def environment() -> dict[str, Any]:

@@ -44,6 +44,7 @@ from bonexage.learning.learner import (
     learner_from,
     state_of,
 )
+from bonexage.learning.memory import keep_memory, memory_megabytes
 from bonexage.learning.processes import Group, number_to_start, start, this_process, was_restarted
 from bonexage.learning.recipe import Recipe, Stage
 from bonexage.learning.records import (
@@ -51,7 +52,6 @@ from bonexage.learning.records import (
     TENSORBOARD,
     epoch_line,
     introduction,
-    memory_megabytes,
     write_metrics,
     write_records,
 )
@@ -156,6 +156,7 @@ def train_together(
 ) -> None:
     """What one of the processes of a run does, which have met as `group`; the rest is as `train` has it."""
     screen = (screen or Screen()) if group.leads else silent_screen()
+    keep_memory()
     job = Job(recipe, out, group, choose_precision(recipe.optimiser, group.device), screen, keep_minutes)
     try:
         with screen.logged(out / LOG if group.leads else None):
