@@ -1,4 +1,4 @@
-"""The commands that set models and runs beside one another: compare, runs."""
+"""The commands that set models, runs and months beside one another: compare, runs, drift."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bonexage.cli.front import SkipUnreadable, Threads, app
+from bonexage.cli.front import SOME_UNUSABLE, Model, SkipUnreadable, Threads, app
 from bonexage.cli.measuring import Split
 from bonexage.cli.outcomes import counting, note
 from bonexage.errors import WrongUse
@@ -117,3 +117,67 @@ def runs(
         screen.print(table)
     for line in runs_page.remarks(found):
         screen.print(line, markup=False)
+
+
+@app.command(
+    epilog="Examples:\n\nbonexage drift november.csv --out drift/november\n\n"
+    "bonexage drift december.csv --films december/ --against drift/november --out drift/december"
+)
+def drift(
+    answers: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A month's answers, as `predict --out` writes them.")
+    ],
+    *,
+    films: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the month's films, to look how sure the model is of their hands."),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Earlier answers: a table, or the folder of an earlier `drift --out`.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Labels (id, boneage, male) of films of the month, to hold errors too."),
+    ] = None,
+    model: Model = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the page, the picture and the figures.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what has moved in a month's films and answers, against the training films and an earlier month."""
+    from bonexage.evaluation.drift import drift as hold
+    from bonexage.evaluation.drift_page import PAGE, write_drift
+    from bonexage.evaluation.month import month_of, read_month, read_rows, with_films, with_labels
+    from bonexage.model.bundle import load_bundle
+    from bonexage.reading.labels import read_labels
+    from bonexage.reports.text import footer
+
+    bundle = load_bundle(model)
+    rows = read_rows(answers)
+    month = month_of(rows, str(answers))
+    if month.model != bundle.model:
+        raise WrongUse(
+            f"its answers are of {month.model}, not of {bundle.model}",
+            remedy="Name the model that gave them with --model",
+            subject=str(answers),
+        )
+    earlier = read_month(against) if against else None
+    if labels:
+        month = with_labels(month, rows, read_labels(labels), bundle)
+    if films:
+        with counting() as advance:
+            month = with_films(month, films, bundle, advance)
+    found = hold(month, bundle, earlier)
+    if out is not None:
+        write_drift(found, out)
+        note(f"All figures: {out / PAGE}")
+    said = [str(shift) for shift in found.shifts]
+    if earlier and earlier.model != month.model:
+        said.insert(0, f"The earlier answers are of another model, {earlier.model}.")
+    lines = [*said, *found.unknown, str(found)]
+    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(lines))
+    note(footer(month.model))
+    if month.unread:
+        note(f"{month.unread} films could not be read.")
+        raise typer.Exit(SOME_UNUSABLE)
