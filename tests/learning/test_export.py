@@ -67,6 +67,20 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert "not for diagnosis" in bundle.card
 
 
+def test_the_card_tells_figures_by_sex_and_age_and_what_training_took(run: Path, bundle: Bundle) -> None:
+    with (run / "films.csv").open(encoding="utf-8") as file:
+        films = [film for film in csv.DictReader(file) if film["part"] == "validation"]
+    rows = [line.split("|") for line in bundle.card.splitlines() if line.startswith("| ")]
+    told = {row[1].strip(): int(row[2]) for row in rows if row[2].strip().isdigit()}
+    sexes = Counter({"F": "girls", "M": "boys"}[film["sex"]] for film in films)
+    bands = Counter(int(float(film["bone_age_months"]) // 24 * 24) for film in films)
+    by_age = {f"{low} to {low + 24} months": count for low, count in bands.items()}
+    assert told == {"all": len(films), "data": len(films), **sexes, **by_age}
+    with (run / "metrics.csv").open(encoding="utf-8") as file:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+    assert f"run: {len(seconds)} epochs in {sum(seconds) / 60:.0f} minutes, on " in bundle.card
+
+
 def test_prediction_gives_what_training_saw(run: Path, bundle: Bundle) -> None:
     # Inference that normalises unlike training is one of the defects of the published code.
     film = next((run.parent / "data" / "boneage-training-dataset").glob("*.png"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bonexage.assessment import DISCLAIMER
@@ -22,9 +22,17 @@ SHOWN = {
 ALONE = ", each read by the members alone that never saw its child"
 
 
-def write_card(description: Description) -> str:
-    """The card, Markdown with a YAML head."""
-    return "\n".join([*_head(description), *_body(description)]) + "\n"
+def write_card(
+    description: Description, *, strata: Mapping[str, Any] | None = None, costs: Sequence[str] = ()
+) -> str:
+    """The card, Markdown with a YAML head.
+
+    Args:
+        description: what the bundle says of its model.
+        strata: figures by sex and by band of ages, of the same films as the description's.
+        costs: what the training of each network took, a sentence each.
+    """
+    return "\n".join([*_head(description), *_body(description, strata or {}, costs)]) + "\n"
 
 
 def _head(description: Description) -> list[str]:
@@ -43,7 +51,7 @@ def _head(description: Description) -> list[str]:
     ]
 
 
-def _body(description: Description) -> list[str]:
+def _body(description: Description, strata: Mapping[str, Any], costs: Sequence[str]) -> list[str]:
     how = description.preprocessing
     lines = [
         "",
@@ -67,6 +75,7 @@ def _body(description: Description) -> list[str]:
             f"- The ONNX graph differs from the trained network by at most "
             f"{description.onnx_difference_months:.4f} months on the films compared."
         )
+    lines += [f"- {cost}" for cost in costs]
     lines += ["", "## Data and terms", ""]
     if description.data:
         lines += [f"- {folder['name']}: {folder['films']} films" for folder in description.data["folders"]]
@@ -80,7 +89,7 @@ def _body(description: Description) -> list[str]:
         "## Figures",
         "",
     ]
-    lines += _figures(description.figures) or ["None were measured when this bundle was made."]
+    lines += _figures(description.figures, strata) or ["None were measured when this bundle was made."]
     lines += [
         "",
         "## Limits",
@@ -133,7 +142,7 @@ def _bound(description: Description) -> str:
     )
 
 
-def _figures(figures: Mapping[str, Any]) -> list[str]:
+def _figures(figures: Mapping[str, Any], strata: Mapping[str, Any]) -> list[str]:
     """A table of the figures of each group of films, with their 95% bootstrap intervals."""
     lines = []
     for split, groups in figures.items():
@@ -144,7 +153,7 @@ def _figures(figures: Mapping[str, Any]) -> list[str]:
             "| films | number | " + " | ".join(SHOWN.values()) + " |",
             "|---|---|" + "---|" * len(SHOWN),
         ]
-        for name, group in groups.items():
+        for name, group in {**groups, **strata}.items():
             cells = " | ".join(with_interval(group[figure], two_decimals, name="") for figure in SHOWN)
             lines.append(f"| {name} | {group['films']} | {cells} |")
     return lines

@@ -19,13 +19,14 @@ from torch import Tensor
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.atlas.plates import read_plates
 from bonexage.errors import UnusableData, WrongUse
+from bonexage.evaluation.evaluate import BAND_MONTHS
 from bonexage.evaluation.metrics import agreement
 from bonexage.learning.cache import Cache, build_cache
 from bonexage.learning.card import write_card
 from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, gather_films, split_children
 from bonexage.learning.folds import runs_in
 from bonexage.learning.graph import largest_difference_months, to_onnx
-from bonexage.learning.members import Member, read_members, read_record
+from bonexage.learning.members import Member, cost_of, read_members, read_record
 from bonexage.learning.network import PUBLISHED_BACKBONES, SEX_FEATURES, BoneAgeNetwork, build_features
 from bonexage.learning.recipe import Parts, recipe_to_table
 from bonexage.learning.resume import recipe_changes
@@ -101,11 +102,13 @@ def export_run(
     if all(own == films[0] for own in films):
         held_out = [film for film in films[0] if film.part is not Part.TRAINING]
         read = _read(Runtime(onnx), held_out, cache, first.how, progress)
-        figures = {"validation": _figures(_of(Part.VALIDATION, read))}
+        judged = _of(Part.VALIDATION, read)
+        figures = {"validation": _figures(_by_folder(judged))}
         calibration = _calibration(read, digest, of="the training's calibration part")
     else:
         read = _out_of_fold(members, films, cache, mirror, progress)
-        figures = {OUT_OF_FOLD: _figures(read)}
+        judged = read
+        figures = {OUT_OF_FOLD: _figures(_by_folder(judged))}
         dealt = _dealt_again(read, first.recipe.parts.seed)
         calibration = _calibration(dealt, digest, of=BY_UNKNOWING, out_of_fold=True)
     description = _describe(
@@ -119,7 +122,9 @@ def export_run(
         out,
         description,
         onnx=onnx,
-        card=write_card(description),
+        card=write_card(
+            description, strata=_figures(_by_sex_and_age(judged)), costs=[cost_of(each) for each in members]
+        ),
         locator=first.locator,
         hands=composite_hands() if first.locator else None,
         weights=first.weights if with_weights else None,
@@ -352,11 +357,28 @@ def _of(part: Part, read: Sequence[Read]) -> list[Read]:
     return [one for one in read if one[0].part is part]
 
 
-def _figures(read: Sequence[Read]) -> dict[str, Any]:
-    """Agreement with the labels, over all films and by data folder."""
-    groups = {"all": read}
-    for name in sorted({film.folder.name for film, _ in read}):
-        groups[name] = [one for one in read if one[0].folder.name == name]
+def _by_folder(read: Sequence[Read]) -> dict[str, Sequence[Read]]:
+    """All films, and those of each data folder: each has a resolution of its own."""
+    names = sorted({film.folder.name for film, _ in read})
+    return {"all": read} | {name: [one for one in read if one[0].folder.name == name] for name in names}
+
+
+def _by_sex_and_age(read: Sequence[Read]) -> dict[str, Sequence[Read]]:
+    """Girls and boys, and films by band of labelled bone age; only those that there are."""
+    groups: dict[str, Sequence[Read]] = {
+        "girls": [one for one in read if one[0].film.sex is Sex.FEMALE],
+        "boys": [one for one in read if one[0].film.sex is Sex.MALE],
+    }
+    for low in range(0, int(MAX_BONE_AGE_MONTHS), BAND_MONTHS):
+        high = low + BAND_MONTHS
+        # As in an evaluation, the last band holds its end too.
+        ends = high + (high >= MAX_BONE_AGE_MONTHS)
+        groups[f"{low} to {high} months"] = [one for one in read if low <= one[1].label_months < ends]
+    return {name: group for name, group in groups.items() if group}
+
+
+def _figures(groups: Mapping[str, Sequence[Read]]) -> dict[str, Any]:
+    """Agreement with the labels of each group of films."""
     return {
         name: agreement(
             [said.reading_months for _, said in group],

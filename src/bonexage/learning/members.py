@@ -19,6 +19,7 @@ from bonexage.errors import WrongUse
 from bonexage.learning.checkpoint import BEST, load_checkpoint
 from bonexage.learning.network import BoneAgeNetwork
 from bonexage.learning.recipe import Recipe, recipe_from_table
+from bonexage.learning.records import METRICS_TABLE
 from bonexage.learning.start import empty_network
 from bonexage.learning.train import choose_locator, preprocessing_of
 from bonexage.model.preprocess import Preprocessing
@@ -139,6 +140,19 @@ def _films_told(run: Path) -> Counter[tuple[str, ...]]:
 @torch.no_grad()
 def _map_size(member: Member) -> torch.Size:
     return member.network.eval().feature_map(torch.zeros(1, 1, member.how.height, member.how.width)).shape[2:]
+
+
+def cost_of(member: Member) -> str:
+    """What a member's training took, and where, in a sentence; raises `WrongUse` where it is not told."""
+    place = read_record(member.run, "environment.json")
+    try:
+        with (member.run / METRICS_TABLE).open(encoding="utf-8", newline="") as table:
+            seconds = [float(row["seconds"]) for row in csv.DictReader(table)]
+    except (OSError, ValueError, KeyError) as problem:
+        raise _unreadable(member.run, METRICS_TABLE) from problem
+    name, threads = member.run.resolve().name, place["threads"]
+    where = [*place["gpus"], f"{threads} thread{'s' if threads > 1 else ''} of {place['processor']}"]
+    return f"{name}: {len(seconds)} epochs in {sum(seconds) / 60:.0f} minutes, on {' and '.join(where)}."
 
 
 def read_record(run: Path, name: str) -> dict[str, Any]:

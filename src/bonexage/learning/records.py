@@ -25,6 +25,7 @@ from bonexage.learning.recipe import Recipe, Stage, recipe_to_table
 from bonexage.reports.curves import learning_curves
 
 TENSORBOARD = "tensorboard"
+METRICS_TABLE = "metrics.csv"
 METRICS = (
     "stage",
     "epoch",
@@ -40,12 +41,12 @@ METRICS = (
 
 
 def write_metrics(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Write `metrics.csv`, a row an epoch, its curves, and its last row for TensorBoard."""
+    """Write the run's `METRICS_TABLE`, a row an epoch, its curves, and its last row for TensorBoard."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, METRICS)
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(out / "metrics.csv", table.getvalue().encode())
+    write_atomically(out / METRICS_TABLE, table.getvalue().encode())
     write_atomically(out / "curves.png", learning_curves(rows))
     write_events(rows, out)
 
