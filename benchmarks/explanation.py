@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
 from bonexage.disk import write_atomically
 from bonexage.errors import RefusedRadiograph
+from bonexage.evaluation.metrics import mean_over_children
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.relevance import Explanation
@@ -38,7 +39,6 @@ MASKS = ("epiphysis", "articular-surface")
 LEAST_CONCENTRATION = 3.0
 NEAR_PIXELS = 3
 STEPS = tuple(round(share, 1) for share in np.arange(0.1, 1.0, 0.1))
-RESAMPLES = 2000
 
 Floats = NDArray[np.float32]
 Order = Callable[[Floats, np.random.Generator], Floats]
@@ -136,20 +136,12 @@ def shuffled(bundle: Bundle) -> Bundle:
     return replace(bundle, onnx=model.SerializeToString())
 
 
-def with_interval(values: Sequence[float]) -> dict[str, float]:
-    """The mean over films with its 95% bootstrap interval."""
-    known = np.array([value for value in values if np.isfinite(value)])
-    draws = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
-    low, high = np.percentile(known[draws].mean(axis=1), [2.5, 97.5])
-    return {"value": float(known.mean()), "low": float(low), "high": float(high)}
-
-
 def main() -> int:
     data = os.environ.get("BONEXAGE_DATA")
     if not data:
         print("Set BONEXAGE_DATA to the folder that holds rsna-100px: without films nothing is measured.")
         return 0
-    bundle = load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle()
+    bundle = load_bundle(*sys.argv[1:2])
     assessor, mixed = Assessor(bundle), Assessor(shuffled(bundle))
     rng = np.random.default_rng(0)
     measured: dict[str, list[float]] = {}
@@ -172,13 +164,20 @@ def main() -> int:
         for name, value in of_film.items():
             measured.setdefault(name, []).append(value)
     films = len(measured["concentration"])
-    figures = {name: with_interval(values) for name, values in measured.items()}
+    figures = {
+        name: mean_over_children([value for value in values if np.isfinite(value)])
+        for name, values in measured.items()
+    }
     print(f"{films} films, {assessor.model}")
     for name, figure in figures.items():
-        print(f"{name:42}{figure['value']:7.2f} ({figure['low']:.2f} to {figure['high']:.2f})")
-    content = {"model": assessor.model, "films": films, "figures": figures}
+        print(f"{name:42}{figure.value:7.2f} ({figure.low:.2f} to {figure.high:.2f})")
+    content = {
+        "model": assessor.model,
+        "films": films,
+        "figures": {name: figure.as_dict() for name, figure in figures.items()},
+    }
     write_atomically(OUT / "explanation.json", (json.dumps(content, indent=1) + "\n").encode())
-    return int(figures["concentration"]["value"] < LEAST_CONCENTRATION)
+    return int(figures["concentration"].value < LEAST_CONCENTRATION)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def main() -> None:
             "Set BONEXAGE_DATA to the folder that holds the data folders: without films nothing is measured."
         )
         return
-    assessor = Assessor(load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle())
+    assessor = Assessor(load_bundle(*sys.argv[1:2]))
     films = held_out_films(assessor, Path(data))
     found = tally(films)
     for name, by_coverage in found.items():

@@ -224,7 +224,7 @@ def main() -> int:
             "Set BONEXAGE_DATA to the folder that holds the data folders: without films nothing is measured."
         )
         return 0
-    assessor = Assessor(load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle())
+    assessor = Assessor(load_bundle(*sys.argv[1:2]))
     found = []
     for each in rows_of(assessor, Path(data)):
         found.append(each)

@@ -26,6 +26,7 @@ from bonexage.errors import RefusedRadiograph
 from bonexage.evaluation.metrics import Agreement, agreement
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
+from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
 from bonexage.reports import sheet
@@ -59,11 +60,10 @@ def smaller(film: Image.Image, side: int, way: Way) -> Image.Image:
     return film.resize(size, Image.Resampling.BILINEAR)
 
 
-def point(assessor: Assessor, films: Sequence[LabelledFilm], side: int, way: Way) -> Point:
-    """Read all films at one resolution."""
+def point(assessor: Assessor, films: Sequence[tuple[LabelledFilm, Radiograph]], side: int, way: Way) -> Point:
+    """Assess all films at one resolution."""
     pairs = []
-    for film in films:
-        radiograph = read_radiograph(film.path)
+    for film, radiograph in films:
         pixels = np.clip(np.asarray(smaller(Image.fromarray(radiograph.pixels), side, way)), 0, 1)
         try:
             said = assessor.assess(replace(radiograph, pixels=pixels), sex=film.sex)
@@ -106,8 +106,9 @@ def main() -> None:
     if not data:
         print("Set BONEXAGE_DATA to the folder that holds rsna-640px: without films nothing is measured.")
         return
-    assessor = Assessor(load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle())
-    films, _ = read_split(Path(data) / "rsna-640px", "test")
+    assessor = Assessor(load_bundle(*sys.argv[1:2]))
+    labelled, _ = read_split(Path(data) / "rsna-640px", "test")
+    films = [(film, read_radiograph(film.path)) for film in labelled]
     points: list[Point] = []
     for way, said in WAYS.items():
         for side in SIDES:

@@ -27,10 +27,10 @@ from bonexage.assessment import DISCLAIMER, Assessment, Failure
 from bonexage.disk import write_atomically
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.bundle import load_bundle
+from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
-from bonexage.reading.framing import without_borders
 from bonexage.reports import sheet
-from bonexage.subject import Subject
+from bonexage.subject import Sex, Subject
 
 OUT = Path(__file__).parents[1] / "evaluation" / "robustness"
 MOST_MEDIAN_MONTHS = 2.0
@@ -162,9 +162,22 @@ def collimated(film: Image.Image, share: float) -> Image.Image:
     return ground
 
 
-def readings(
-    assessor: Assessor, films: Sequence[LabelledFilm], trial: Trial, folder: Path
-) -> list[float | None]:
+@dataclass(frozen=True, eq=False)
+class Bare:
+    """A film as it is read: its id, whose it is, and its picture without a border of its own."""
+
+    id: str
+    sex: Sex
+    picture: Image.Image
+
+
+def bare(film: LabelledFilm) -> Bare:
+    """Read a film once for all trials."""
+    pixels = read_radiograph(film.path).pixels
+    return Bare(film.id, film.sex, Image.fromarray(np.rint(pixels * 255).astype(np.uint8)))
+
+
+def readings(assessor: Assessor, films: Sequence[Bare], trial: Trial, folder: Path) -> list[float | None]:
     """The bone age of each changed film in months, None where it is refused."""
     with ThreadPoolExecutor() as pool:
         paths = list(pool.map(partial(save_changed, trial=trial, folder=folder), films))
@@ -173,11 +186,9 @@ def readings(
     return [months_of(outcome) for outcome in outcomes]
 
 
-def save_changed(film: LabelledFilm, trial: Trial, folder: Path) -> str:
-    """A film without its own border, changed and saved: where it lies."""
-    levels = np.asarray(Image.open(film.path).convert("L"), dtype=np.float32)
-    bare = without_borders(levels / np.float32(255), blurred_seam=True)
-    changed = trial.apply(Image.fromarray(np.rint(bare * 255).astype(np.uint8)))
+def save_changed(film: Bare, trial: Trial, folder: Path) -> str:
+    """A film changed and saved: where it lies."""
+    changed = trial.apply(film.picture)
     path = folder / f"{film.id}.{'jpg' if trial.jpeg_quality else 'png'}"
     if trial.jpeg_quality:
         changed.save(path, quality=trial.jpeg_quality)
@@ -232,8 +243,9 @@ def main() -> int:
     if not data:
         print("Set BONEXAGE_DATA to the folder that holds rsna-640px: without films nothing is measured.")
         return 0
-    assessor = Assessor(load_bundle(Path(sys.argv[1])) if len(sys.argv) > 1 else load_bundle())
-    films, _ = read_split(Path(data) / "rsna-640px", "test")
+    assessor = Assessor(load_bundle(*sys.argv[1:2]))
+    with ThreadPoolExecutor() as pool:
+        films = list(pool.map(bare, read_split(Path(data) / "rsna-640px", "test")[0]))
     shifts: list[Shift] = []
     with TemporaryDirectory() as folder:
         before = readings(assessor, films, Trial("nothing", 0, Image.Image.copy), Path(folder))

@@ -16,7 +16,6 @@ import argparse
 import csv
 import os
 import platform
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +28,10 @@ from PIL import Image
 from bonexage.learning.recipe import NetworkRecipe, Optimiser, Recipe, Stage
 from bonexage.learning.show import silent_screen
 from bonexage.learning.train import train
+from bonexage.reports.region import write_region
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
-BEGIN = "<!-- speed: written by `python benchmarks/training_speed.py --compile --write` -->"
-END = "<!-- end of speed -->"
+REGION = "speed"
 EPOCHS = 2
 
 
@@ -125,15 +124,6 @@ def machine() -> str:
     return f"{where}, PyTorch {torch.__version__.split('+')[0]}{load}"
 
 
-def write_into_page(text: str) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    region = re.compile(rf"{re.escape(BEGIN)}\n.*?{re.escape(END)}", flags=re.DOTALL)
-    replaced, places = region.subn(lambda _: f"{BEGIN}\n{text}\n{END}", page)
-    if places != 1:
-        raise SystemExit(f"{PAGE} must hold {BEGIN} and {END} once")
-    PAGE.write_text(replaced, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--films", type=int, default=160, help="films; eight tenths are learned from")
@@ -165,7 +155,7 @@ def main() -> None:
     text = f"{table(found)}\n\n{how}"
     print(text)
     if given.write:
-        write_into_page(text)
+        write_region(PAGE, REGION, text)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ Usage: python docs/write_readme.py
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from bonexage.reports.numbers import with_interval
+from bonexage.reports.region import with_region
 
 ROOT = Path(__file__).parents[1]
-BEGIN = "<!-- results: written by `make evaluate` -->"
-END = "<!-- end of results -->"
+REGION = "results"
 
 HEADINGS = (
     "folder",
@@ -32,8 +31,8 @@ def results() -> dict[str, dict[str, Any]]:
     return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in written}
 
 
-def _ends(figure: dict[str, float], factor: float = 1, digits: int = 1) -> str:
-    """A figure with its interval: '8.6 (8.1 to 9.1)'."""
+def ends(figure: dict[str, float], factor: float = 1, digits: int = 1) -> str:
+    """A figure, so many times over, with its interval: '8.6 (8.1 to 9.1)'."""
     return with_interval(figure, lambda value: f"{factor * value:.{digits}f}", name="")
 
 
@@ -43,10 +42,10 @@ def row(name: str, measured: dict[str, Any]) -> str:
     cells = [
         f"[`{name}`](evaluation/{name}/evaluation.html)",
         f"{figures['films']:,}",
-        f"**{_ends(figures['mae_months'])}**",
-        _ends(figures["bias_months"]),
-        _ends(figures["within_12_months"], 100, 0),
-        _ends(figures["covered"], 100, 0) if figures.get("covered") else "",
+        f"**{ends(figures['mae_months'])}**",
+        ends(figures["bias_months"]),
+        ends(figures["within_12_months"], 100, 0),
+        ends(figures["covered"], 100, 0) if figures.get("covered") else "",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -67,13 +66,8 @@ def table(measured: dict[str, dict[str, Any]]) -> str:
 
 def with_results(readme: str) -> str:
     """The README's text with the table between its two markers."""
-    region = re.compile(rf"{re.escape(BEGIN)}\n.*?{re.escape(END)}", flags=re.DOTALL)
     measured = results()
-    written = f"{BEGIN}\n{table(measured)}\n{END}" if measured else f"{BEGIN}\n{END}"
-    replaced, places = region.subn(lambda _: written, readme)
-    if places != 1:
-        raise SystemExit(f"README.md must hold {BEGIN} and {END} once")
-    return replaced
+    return with_region(readme, REGION, table(measured) if measured else "Nothing was measured yet.")
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from write_readme import ends, results
+
 from bonexage.assessment import DISCLAIMER
-from bonexage.reports.numbers import with_interval
 
 ROOT = Path(__file__).parents[1]
 EVALUATION = ROOT / "evaluation"
@@ -22,12 +23,6 @@ def read(name: str) -> Stored | None:
     """What a command wrote to `evaluation/NAME/NAME.json`; None where it was not run."""
     path = EVALUATION / name / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def folders() -> dict[str, Stored]:
-    """What `bonexage evaluate` wrote, by the name of the data folder."""
-    written = sorted(EVALUATION.glob("*/evaluation.json"))
-    return {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in written}
 
 
 def table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
@@ -46,7 +41,7 @@ def head(title: str, *text: str) -> Iterator[str]:
 
 def percent(figure: Stored, digits: int = 0) -> str:
     """A share with its interval in per cent."""
-    return with_interval(figure, lambda value: f"{100 * value:.{digits}f}", name="")
+    return ends(figure, 100, digits)
 
 
 def intervals(measured: dict[str, Stored]) -> Iterator[str]:
@@ -65,9 +60,9 @@ def intervals(measured: dict[str, Stored]) -> Iterator[str]:
                 f"[`{name}`](evaluation/{name}/evaluation.html)",
                 f"{one['all']['films']:,}",
                 percent(one["all"]["covered"]),
-                with_interval(one["all"]["interval_width_months"], name=""),
+                ends(one["all"]["interval_width_months"]),
                 departures(one["intervals"]),
-                with_interval(one["intervals"]["width_ratio"], lambda value: f"{value:.2f}", name=""),
+                ends(one["intervals"]["width_ratio"], digits=2),
             )
             for name, one in measured.items()
             if one.get("intervals")
@@ -182,16 +177,13 @@ def explanation(measured: Stored) -> Iterator[str]:
     )
     yield from table(
         ("figure", "mean"),
-        (
-            (name, with_interval(figure, lambda value: f"{value:.2f}", name=""))
-            for name, figure in measured["figures"].items()
-        ),
+        ((name, ends(figure, digits=2)) for name, figure in measured["figures"].items()),
     )
 
 
 def page() -> str:
     """The whole page."""
-    measured = folders()
+    measured = results()
     parts = {
         "intervals": widths,
         "refusal": refusal,

@@ -20,18 +20,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from regions import write_region
 
 from bonexage.disk import write_atomically
 from bonexage.evaluation.duplicates import ALIKE, near_duplicates, shrink
 from bonexage.evaluation.evaluate import BAND_MONTHS
-from bonexage.evaluation.metrics import CONFIDENCE, Figure, drawn_again, middle_of
+from bonexage.evaluation.metrics import CONFIDENCE, mean_over_children
 from bonexage.model.bundle import load_bundle
 from bonexage.model.runtime import usable_cores
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
 from bonexage.reports.numbers import two_decimals, with_interval
+from bonexage.reports.region import write_region
 from bonexage.subject import Sex
 
 HERE = Path(__file__).parent
@@ -39,7 +38,6 @@ OUT = HERE / "label-noise.json"
 README = HERE / "README.md"
 FOLDER: Final = "rsna-100px"
 REGION: Final = "label noise"
-RESAMPLES: Final = 2000
 
 # The ages of the atlas's plates in months (Greulich and Pyle, Radiographic Atlas of Skeletal Development of
 # the Hand and Wrist, 2nd edition, 1959).
@@ -120,13 +118,6 @@ def cell(months: float, grid: Sequence[int]) -> Cell:
     above = (grid[place + 1] - months) / 2 if place + 1 < len(grid) else math.nan
     known = [side for side in (below, above) if not math.isnan(side)] or [0.5]
     return Cell(*(known[0] if math.isnan(side) else side for side in (below, above)))
-
-
-def mean_over_children(values: NDArray[np.float64], *, seed: int = 0) -> Figure:
-    """The mean with its 95% bootstrap interval; each value is of another child."""
-    drawn = drawn_again(np.arange(len(values)), seed=seed, resamples=RESAMPLES)
-    means = [times @ values / times.sum(axis=1) for times in drawn]
-    return Figure(float(values.mean()), *middle_of(np.concatenate(means)))
 
 
 def rounding(labels: Sequence[Label], grids: Mapping[Sex, Sequence[int]]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from typing import Any, Final
 import numpy as np
 from held_out import HeldOut, read_held_out
 from numpy.typing import NDArray
-from regions import write_region
 from run import FOLDERS, run_all
 
 from bonexage.disk import write_atomically
@@ -31,6 +30,7 @@ from bonexage.evaluation.metrics import Figure, agreement, drawn_again, middle_o
 from bonexage.evaluation.runs import read_run
 from bonexage.learning.recipe import read_recipe
 from bonexage.reports.numbers import two_decimals, with_interval
+from bonexage.reports.region import write_region
 
 HERE = Path(__file__).parent
 PROCEDURES = HERE / "procedures"

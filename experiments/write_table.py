@@ -21,7 +21,6 @@ from typing import Any, Final
 import numpy as np
 from held_out import HeldOut, read_held_out
 from numpy.typing import NDArray
-from regions import write_region
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
@@ -34,6 +33,7 @@ from bonexage.learning.members import read_member, read_record
 from bonexage.learning.recipe import Recipe, recipe_to_table
 from bonexage.reports import sheet
 from bonexage.reports.numbers import signed, two_decimals, with_interval
+from bonexage.reports.region import write_region
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

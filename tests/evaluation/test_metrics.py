@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bonexage.evaluation.metrics import Agreement, agreement
+from bonexage.evaluation.metrics import Agreement, agreement, mean_over_children
 
 MONTHS = st.floats(0, 240, width=32)
 PAIRS = st.lists(st.tuples(MONTHS, MONTHS), min_size=1, max_size=12)
@@ -185,3 +185,11 @@ def test_labels_all_alike_leave_r2_undefined_and_the_rest_in_place():
 def test_what_cannot_be_compared_is_refused(wrong):
     with pytest.raises(ValueError, match=r"\w"):
         agreement(**wrong)
+
+
+def test_the_mean_over_children_has_the_interval_that_agreement_gives():
+    rng = np.random.default_rng(0)
+    away = np.sort(rng.uniform(0, 30, 60))
+    found = mean_over_children(away, seed=3, resamples=500)
+    same = agreement(100 + away, np.full(60, 100.0), seed=3, resamples=500).mae_months
+    assert (found.value, found.low, found.high) == pytest.approx((same.value, same.low, same.high))

@@ -13,9 +13,9 @@ from held_out import HeldOut
 from hypothesis import given
 from hypothesis import strategies as st
 from published_procedure import OURS, PROCEDURES, PUBLISHED, compared, ratio, section
-from regions import with_region
 
 from bonexage.learning.recipe import Augmentation, read_recipe
+from bonexage.reports.region import with_region
 
 ROOT = Path(__file__).parents[2]
 

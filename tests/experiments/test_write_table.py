@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import write_table
 from held_out import VIEWS, View, read_held_out, shown
-from regions import with_region
 from write_table import HEADINGS, QUESTIONS, Together, draw, measure, read_results, table
 
 from bonexage.errors import UnusableData
 from bonexage.learning.dataset import FilmSet
 from bonexage.learning.records import processor
 from bonexage.learning.train import train
+from bonexage.reports.region import with_region
 from learning.folders import data_folder_with
 from learning.test_train import TINY
 
@@ -204,14 +204,6 @@ def test_views_mirror_turn_and_enlarge_the_film() -> None:
     assert (turned > 100).sum() == pytest.approx((pixels > 100).sum(), rel=0.1)
     rows, columns = np.nonzero(turned[0] > 100)
     assert (np.ptp(rows), np.ptp(columns)) == (pytest.approx(9, abs=1), pytest.approx(19, abs=1))
-
-
-def test_a_region_is_replaced_and_nothing_else() -> None:
-    text = "before\n<!-- it: written by a command -->\nold\n<!-- end of it -->\nafter\n"
-    written = with_region(text, "it", "new \\1 | text")
-    assert written == text.replace("old", "new \\1 | text")
-    with pytest.raises(ValueError, match="once"):
-        with_region(text, "other", "new")
 
 
 def test_the_committed_table_is_that_of_the_committed_results() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,8 +73,11 @@ def _is_bundle(place: Path) -> bool:
 def _films(data: list[Path], split: Split, skip_unreadable: bool) -> list[LabelledFilm]:
     from bonexage.reading.folder import read_split
 
-    name: Literal["test", "training"] = "test" if split is Split.TEST else "training"
-    return [film for folder in data for film in read_split(folder, name, skip_unreadable=skip_unreadable)[0]]
+    return [
+        film
+        for folder in data
+        for film in read_split(folder, split.of_folder, skip_unreadable=skip_unreadable)[0]
+    ]
 
 
 def _assessed(place: Path, films: list[LabelledFilm], threads: int | None) -> Predictions:

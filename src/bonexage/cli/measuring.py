@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,11 @@ class Split(StrEnum):
 
     TEST = "test"
     TRAINING = "training"
+
+    @property
+    def of_folder(self) -> Literal["test", "training"]:
+        """As `bonexage.reading.folder` names it."""
+        return "test" if self is Split.TEST else "training"
 
 
 @app.command(epilog="Example:\n\nbonexage evaluate model.zip --data rsna --split test --out evaluation/")
@@ -62,7 +67,7 @@ def evaluate(
             assessor,
             data,
             out,
-            split="test" if split is Split.TEST else "training",
+            split=split.of_folder,
             labels=labels,
             coverage=share,
             skip_unreadable=skip_unreadable,
@@ -105,7 +110,7 @@ def calibrate(
             assessor,
             data,
             out,
-            split="test" if split is Split.TEST else "training",
+            split=split.of_folder,
             coverage=share,
             skip_unreadable=skip_unreadable,
             progress=advance,
