@@ -21,6 +21,22 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """Put `content` at `path` as `write_atomically` does, and return when it would outlive a power cut."""
+    write_atomically(path, content)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder are on the disk too, where the system can say so."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 @contextmanager
 def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, as `write_atomically` does for what does not fit into memory.

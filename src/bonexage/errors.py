@@ -72,6 +72,12 @@ class RefusedRadiograph(BonexageError):
     exit_code = 3
 
 
+class ConflictingFilm(BonexageError):
+    """A film under the SOP Instance UID of another one that is known already."""
+
+    exit_code = 3
+
+
 class TrainingStopped(BonexageError):
     """A training run that stopped itself; what it had reached is kept on disk."""
 

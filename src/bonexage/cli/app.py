@@ -8,7 +8,7 @@ from bonexage.cli.front import app
 
 # isort: off
 # Each registers its commands, in the order in which help lists them.
-from bonexage.cli import predicting, explaining, following, measuring, comparing, checking, learning  # noqa: F401
+from bonexage.cli import predicting, explaining, following, measuring, comparing, checking, learning, noding  # noqa: F401
 
 
 def main() -> None:

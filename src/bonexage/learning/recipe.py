@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, Literal
 
 from bonexage.errors import WrongUse
 from bonexage.model.preprocess import Geometry
+from bonexage.tables import build, read_table
 
 
 @dataclass(frozen=True)
@@ -230,26 +229,13 @@ def read_recipe(path: Path) -> Recipe:
         WrongUse: no such file, not TOML, an unknown key (the nearest known one is named), or a
             value of the wrong kind.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise WrongUse(
-            f"the recipe cannot be read ({problem.strerror})",
-            remedy="Name a recipe, such as recipes/published.toml",
-            subject=str(path),
-        ) from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise WrongUse(
-            f"the recipe is not TOML ({problem})", remedy="Mend it", subject=str(path)
-        ) from problem
+    table = read_table(path, what="recipe", example="recipes/published.toml")
     return recipe_from_table(table, source=str(path))
 
 
 def recipe_from_table(table: dict[str, Any], *, source: str) -> Recipe:
     """The recipe a parsed TOML table describes; raises `WrongUse` as `read_recipe` does."""
-    if "name" not in table:
-        raise WrongUse("the recipe has no name", remedy='Add a line name = "..."', subject=source)
-    recipe: Recipe = _build(Recipe, table, source, place="")
+    recipe: Recipe = build(Recipe, table, what="recipe", source=source)
     return recipe
 
 
@@ -264,49 +250,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
-
-
-def _build(cls: Any, table: dict[str, Any], source: str, place: str) -> Any:
-    hints = typing.get_type_hints(cls)
-    for key in table:
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)[0]
-            raise WrongUse(
-                f"the recipe has an unknown key {place + key!r}",
-                remedy=f"Did you mean {place + near!r}?",
-                subject=source,
-            )
-    return cls(**{key: _convert(hints[key], value, source, place + key) for key, value in table.items()})
-
-
-def _convert(hint: Any, value: Any, source: str, place: str) -> Any:
-    """`value` as the type `hint` says, or `WrongUse` naming the place."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    converted: Any = None
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        converted = _build(hint, value, source, f"{place}.")
-    elif origin is tuple and isinstance(value, list) and value:
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(kinds) == len(value):
-            converted = tuple(
-                _convert(kind, item, source, place) for kind, item in zip(kinds, value, strict=True)
-            )
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        converted = float(value)
-    elif value in arguments if origin is Literal else type(value) is (origin or hint):
-        converted = value
-    if converted is None:
-        raise WrongUse(
-            f"the recipe's {place!r} cannot be {value!r}", remedy=f"Give {_describe(hint)}", subject=source
-        )
-    return converted
-
-
-def _describe(hint: Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return " or ".join(repr(argument) for argument in arguments)
-    if origin is tuple:
-        return "a list of tables" if arguments[-1] is Ellipsis else f"a list of {len(arguments)} numbers"
-    names: dict[Any, str] = {float: "a number", int: "a whole number", str: "a text", dict: "a table"}
-    return names.get(origin or hint, "a table")

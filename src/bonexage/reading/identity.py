@@ -55,6 +55,7 @@ class FilmIdentity:
     content_time: str = _element("ContentTime", _TIME)
     image_laterality: str = _element("ImageLaterality", _CODE)
     series_laterality: str = _element("Laterality", _CODE)
+    modality: str = _element("Modality", _CODE)
     model: str = _element("ManufacturerModelName", _TEXT)
     burnt_in: str = _element("BurnedInAnnotation", _CODE)
 

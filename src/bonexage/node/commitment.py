@@ -1,0 +1,97 @@
+"""Storage commitment: asking an archive to answer for results that it stored, and noting what it reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
+
+from bonexage.node import config as settings
+from bonexage.node.logs import Log
+from bonexage.node.queue import ASKED, DEAD, DELIVERED, STORED, WAITING, Delivery, Queue
+
+REQUEST: Final = 1  # the action of PS3.4 table J.3-1
+_HOUR: Final = 3600.0
+# An archive that took so many requests and never reported is believed to have stored what it said it stored.
+MOST_REQUESTS: Final = 5
+
+
+def is_offered(association: Association) -> bool:
+    """Whether the archive accepted to be asked for commitment."""
+    return any(each.abstract_syntax == StorageCommitmentPushModel for each in association.accepted_contexts)
+
+
+def ask_commitment(
+    association: Association, deliveries: Sequence[Delivery], queue: Queue, limits: settings.Delivery
+) -> str:
+    """Ask an archive to commit itself to results; returns the transaction's UID, '' where it did not take it.
+
+    The request is noted before it is made, so that a report that comes at once is understood.
+    """
+    transaction = str(generate_uid())
+    wanted = Dataset()
+    wanted.TransactionUID = transaction
+    wanted.ReferencedSOPSequence = [_reference(delivery) for delivery in deliveries]
+    at = time.time() + limits.commitment_hours * _HOUR
+    for delivery in deliveries:
+        queue.put([delivery], ASKED, asked=transaction, attempts=delivery.attempts + 1, next_at=at)
+    try:
+        status, _ = association.send_n_action(
+            wanted, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+        taken = "Status" in status and status.Status == 0
+    except (RuntimeError, ValueError):
+        taken = False
+    if not taken:
+        waiting = queue.asked_under(transaction)
+        queue.put(waiting, STORED, asked="", next_at=time.time() + limits.longest_wait_seconds)
+    return transaction if taken else ""
+
+
+def noted_report(
+    event: evt.Event, queue: Queue, limits: settings.Delivery, log: Log
+) -> tuple[int, Dataset | None]:
+    """Note what an archive reports of a request: N-EVENT-REPORT of PS3.4 section J.3.3."""
+    told: Any = event.event_information
+    asked = queue.asked_under(str(told.get("TransactionUID", "")))
+    kept, failed = (_uids(told, name) for name in ("ReferencedSOPSequence", "FailedSOPSequence"))
+    queue.put([each for each in asked if each.uid in kept], DELIVERED, asked="", attempts=0, reason="")
+    lost = [each for each in asked if each.uid in failed]
+    for delivery in lost:
+        again = delivery.attempts < limits.refusals
+        queue.put(
+            [delivery],
+            WAITING if again else DEAD,
+            asked="",
+            since=time.time(),
+            next_at=time.time() + limits.wait_seconds(delivery.attempts),
+            reason="the archive does not commit itself to storing it",
+        )
+    log("commitment", committed=len(asked) - len(lost), refused=len(lost))
+    return 0, None
+
+
+def expired(queue: Queue, destination: str) -> None:
+    """Let results whose report is overdue be asked for again, or be believed stored after many requests."""
+    for delivery in queue.due(destination, ASKED):
+        believed = delivery.attempts >= MOST_REQUESTS
+        queue.put([delivery], DELIVERED if believed else STORED, asked="", next_at=0)
+
+
+def _reference(delivery: Delivery) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = delivery.sop_class, delivery.uid
+    return item
+
+
+def _uids(told: Dataset, name: str) -> set[str]:
+    return {str(item.get("ReferencedSOPInstanceUID", "")) for item in told.get(name) or ()}

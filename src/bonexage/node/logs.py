@@ -1,0 +1,62 @@
+"""The log: a JSON line an event, of words and numbers that are chosen here, so that no patient is in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any, Final, TextIO
+
+Value = str | int | float | bool | None
+Log = Callable[..., None]
+"""Called as log(event, **facts): a fact is never a text that an object or a peer brought along."""
+
+# Libraries that put what they were given into their messages; of these only who spoke is told.
+_LIBRARIES: Final = ("highdicom", "py.warnings", "pydicom", "pynetdicom")
+
+
+def json_lines(stream: TextIO | None = None) -> Log:
+    """A log that writes to a stream, the standard error if none is given, from any thread."""
+    lock = threading.Lock()
+
+    def log(event: str, **facts: Value) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": now, "event": event, **facts})
+        with lock:
+            where = sys.stderr if stream is None else stream
+            where.write(f"{line}\n")
+            where.flush()
+
+    return log
+
+
+def error_facts(error: BaseException) -> dict[str, Any]:
+    """What may be told of an error that nobody foresaw: its kind and its place, not its words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return {"error": type(error).__name__, "place": place}
+
+
+class _Mute(logging.Handler):
+    """Tells that a library warned, and not what of."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log("library-warning", library=record.name.partition(".")[0], line=record.lineno)
+
+
+def take_over_libraries(log: Log) -> None:
+    """Let what libraries log and warn of pass through `log`, without their words."""
+    logging.captureWarnings(True)
+    for name in _LIBRARIES:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [_Mute(log)]
+        logger.propagate = False

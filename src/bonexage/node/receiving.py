@@ -1,0 +1,214 @@
+"""The listener: C-ECHO, films by C-STORE, and what an archive reports of its storage commitment."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
+
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
+
+from bonexage.errors import ConflictingFilm, WrongUse
+from bonexage.node.commitment import noted_report
+from bonexage.node.config import NodeConfig
+from bonexage.node.logs import Log, error_facts
+from bonexage.node.metrics import Counters
+from bonexage.node.taking import MEGABYTE, DiskFull, Door
+from bonexage.node.tls import listening_context
+from bonexage.reading.dicom_film import FILM_CLASSES
+
+# PS3.7 annex C and PS3.4 annex B: what a C-STORE is answered.
+SUCCESS: Final = 0x0000
+DUPLICATE: Final = 0x0111
+INVALID: Final = 0x0117
+OUT_OF_RESOURCES: Final = 0xA700
+NOT_UNDERSTOOD: Final = 0xC000
+
+SYNTAXES: Final = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.RLELossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+)
+# No message of an association needs a longer one; films come in parts of the length that we announce.
+MOST_PDU_BYTES: Final = 1 << 20
+IMPLEMENTATION: Final = "BONEXAGE"
+
+_UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+
+
+@dataclass(frozen=True, eq=False)
+class Listener:
+    """A listener at work.
+
+    Attributes:
+        entity: the application entity.
+        server: its server.
+    """
+
+    entity: AE
+    server: ThreadedAssociationServer
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.server.server_address[1])
+
+    def close(self, seconds: float) -> None:
+        """Take no more associations, let those that are open end by themselves for a time, then end them."""
+        self.server.shutdown()
+        for association in self.server.active_associations:
+            association.join(seconds)
+        for association in self.server.active_associations:
+            association.abort()
+
+
+def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> Listener:
+    """Start to listen; associations are served in threads of their own.
+
+    Raises:
+        WrongUse: the port cannot be listened on, or a TLS file cannot be used.
+    """
+    said = config.listen
+    entity = AE(said.ae_title)
+    entity.implementation_version_name = IMPLEMENTATION
+    entity.require_called_aet = True
+    if said.calling:
+        entity.require_calling_aet = list({*said.calling, *(each.ae_title for each in config.destinations)})
+    entity.maximum_associations = said.associations
+    entity.acse_timeout = entity.network_timeout = entity.dimse_timeout = said.idle_seconds
+    entity.add_supported_context(Verification)
+    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+    for kind in sorted(FILM_CLASSES):
+        entity.add_supported_context(kind, list(SYNTAXES))
+    limits = _Limits(said.object_megabytes * MEGABYTE, said.idle_seconds, counters, log)
+    handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, limits.opened),
+        (evt.EVT_PDU_RECV, limits.received),
+        (evt.EVT_REJECTED, lambda _event: _refused(counters, log, "association-rejected")),
+        (evt.EVT_C_STORE, lambda event: _store(event, door, counters, log)),
+        (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+        (evt.EVT_N_EVENT_REPORT, lambda event: noted_report(event, door.queue, config.delivery, log)),
+    ]
+    try:
+        server = entity.start_server(
+            (said.host, said.port),
+            block=False,
+            ssl_context=listening_context(said.tls, said.idle_seconds),
+            evt_handlers=handlers,
+        )
+    except OSError as error:
+        raise WrongUse(
+            f"{said.host}:{said.port} cannot be listened on ({error.strerror})",
+            remedy="Name a free port and an address of this machine under [listen]",
+        ) from None
+    return Listener(entity, cast("ThreadedAssociationServer", server))
+
+
+def _store(event: evt.Event, door: Door, counters: Counters, log: Log) -> Dataset | int:
+    """Answer one C-STORE: success only when the object is on the disk and in the queue."""
+    try:
+        request: Any = event.request
+        named = str(request.AffectedSOPInstanceUID)
+        if not _UID.fullmatch(named):
+            return _answer(INVALID, "no usable SOP Instance UID", counters, log)
+        data = event.encoded_dataset()
+        number = door.take(named, data)
+    except DiskFull as error:
+        return _answer(OUT_OF_RESOURCES, error.problem, counters, log)
+    except (OSError, sqlite3.Error) as error:
+        log("disk-refused", **error_facts(error))
+        return _answer(OUT_OF_RESOURCES, "the disk refused it", counters, log)
+    except ConflictingFilm as error:
+        return _answer(DUPLICATE, error.problem, counters, log)
+    except Exception as error:  # whatever the peer sent, it gets an answer
+        log("unforeseen", **error_facts(error))
+        return _answer(NOT_UNDERSTOOD, "it could not be understood", counters, log)
+    if number is None:
+        counters.received.labels("known").inc()
+        log("known-again", bytes=len(data))
+    else:
+        counters.received.labels("taken").inc()
+        log("taken", film=number, bytes=len(data))
+    return SUCCESS
+
+
+def _answer(status: int, why: str, counters: Counters, log: Log) -> Dataset:
+    """A failure with its reason, 64 characters of it, as PS3.7 section 9.1.1.1 allows."""
+    _refused(counters, log, "not-taken", status=f"{status:04X}", reason=why)
+    answer = Dataset()
+    answer.Status = status
+    answer.ErrorComment = why[:64]
+    return answer
+
+
+def _refused(counters: Counters, log: Log, event: str, **facts: Any) -> None:
+    counters.received.labels("refused").inc()
+    log(event, **facts)
+
+
+class _Limits:
+    """What one association may send, and how long it may be silent."""
+
+    def __init__(self, most_bytes: int, idle_seconds: float, counters: Counters, log: Log) -> None:
+        self._most, self._idle = most_bytes, idle_seconds
+        self._counters, self._log = counters, log
+        self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+
+    def opened(self, event: evt.Event) -> None:
+        """Bound the time that reading from the connection may take, and the length of a PDU."""
+        socket = event.assoc.dul.socket
+        assert socket
+        assert socket.socket
+        socket.socket.settimeout(self._idle)
+        socket.recv = _bounded(socket.recv)  # type: ignore[method-assign,assignment]
+
+    def received(self, event: evt.Event) -> None:
+        """Add up an object's parts; an association whose object grows too large is ended."""
+        if not isinstance(event.pdu, P_DATA_TF):
+            return
+        last = any(_ends_object(bytes(item.presentation_data_value or b"")) for item in _values(event.pdu))
+        size = self._bytes.get(event.assoc, 0) + event.pdu.pdu_length
+        self._bytes[event.assoc] = 0 if last else size
+        if size > self._most:
+            _refused(self._counters, self._log, "object-too-large", bytes=size)
+            event.assoc.abort()
+
+
+def _values(pdu: P_DATA_TF) -> list[Any]:
+    return list(pdu.presentation_data_value_items)
+
+
+def _ends_object(value: bytes) -> bool:
+    """Whether a part of a message is the last one: PS3.8 annex E.2, bit 1 of the message control header."""
+    return value[:1] in (b"\x02", b"\x03")
+
+
+def _bounded(receive: Callable[[int], bytearray]) -> Callable[[int], bytearray]:
+    def bounded(count: int) -> bytearray:
+        if count > MOST_PDU_BYTES:
+            raise OSError(f"a PDU of {count} bytes is longer than any that is needed")
+        return receive(count)
+
+    return bounded

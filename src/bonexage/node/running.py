@@ -1,0 +1,124 @@
+"""A node at work: it listens, judges films, sends results and tells its health, until told to stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bonexage.node.config import Kind, NodeConfig
+from bonexage.node.health import Health, serve_health
+from bonexage.node.judging import SOP_CLASSES, judge_film, make_judge
+from bonexage.node.logs import Log, take_over_libraries
+from bonexage.node.metrics import name_model, new_counters
+from bonexage.node.queue import Queue, Result
+from bonexage.node.receiving import listen
+from bonexage.node.sending import Send, to_archive, to_folder
+from bonexage.node.spool import Spool
+from bonexage.node.taking import MEGABYTE, Door
+from bonexage.node.working import Judging, Work, judge_films, send_results
+
+FHIR: Final = "fhir"
+# What open associations and the film at work may take when the node is told to stop.
+STOP_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """Work that goes on in a thread of its own."""
+
+    name: str
+    run: Callable[[], None]
+
+
+def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
+    """Run a node until `stop` is set; then end what is at work and return.
+
+    Raises:
+        BundleError: the model cannot be loaded.
+        WrongUse: the state folder, a port or a TLS file cannot be used, or another node uses the folder.
+    """
+    take_over_libraries(log)
+    with opened_state(Path(config.state), config.least_free_megabytes) as door:
+        counters = new_counters(door.queue, door.spool.free_bytes)
+        judge = make_judge(config)
+        name_model(counters, judge.assessor.model)
+        work = Work(door, config.delivery, counters, log, threading.Event(), threading.Event())
+        sends: dict[str, Send] = {
+            each.name: to_archive(each, config, door.queue, door.spool, log) for each in config.destinations
+        }
+        if config.fhir:
+            sends[FHIR] = to_folder(Path(config.fhir), door.queue, door.spool)
+        goes_to = _ways(config)
+        with (
+            at_work(work, lambda data, film: judge_film(judge, data, film.uid), goes_to, sends) as alive,
+            ExitStack() as open_things,
+        ):
+            listener = listen(config, door, counters, log)
+            open_things.callback(listener.close, STOP_SECONDS)
+            health = Health(alive, lambda: {"room on the disk": door.has_room()}, counters.registry)
+            http = serve_health(config.http, health)
+            if http:
+                open_things.callback(http.server_close)
+                open_things.callback(http.shutdown)
+            log(
+                "listening",
+                port=listener.port,
+                http=http.server_address[1] if http else None,
+                model=judge.assessor.model,
+            )
+            stop.wait()
+            log("stopping")
+    log("stopped")
+
+
+@contextmanager
+def opened_state(folder: Path, least_free_megabytes: int) -> Iterator[Door]:
+    """The state folder, this process's alone, cleared of what a killed one left."""
+    spool = Spool(folder)
+    with spool.lock():
+        queue = Queue(folder)
+        try:
+            spool.sweep(queue)
+            yield Door(queue, spool, least_free_megabytes * MEGABYTE)
+        finally:
+            queue.close()
+
+
+@contextmanager
+def at_work(
+    work: Work, judging: Judging, goes_to: Callable[[Result], list[str]], sends: Mapping[str, Send]
+) -> Iterator[Callable[[], Mapping[str, bool]]]:
+    """The queue being worked on in a thread for judging and one a destination; gives who is alive."""
+    tasks = [
+        Task("judging", lambda: judge_films(work, judging, goes_to)),
+        *(_sending(work, name, send) for name, send in sends.items()),
+    ]
+    threads = [threading.Thread(target=task.run, name=task.name, daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    try:
+        yield lambda: {thread.name: thread.is_alive() for thread in threads}
+    finally:
+        work.stop.set()
+        work.door.arrived.set()
+        for thread in threads:
+            thread.join(STOP_SECONDS)
+
+
+def _sending(work: Work, name: str, send: Send) -> Task:
+    return Task(f"sending to {name}", lambda: send_results(work, name, send))
+
+
+def _ways(config: NodeConfig) -> Callable[[Result], list[str]]:
+    kinds: dict[str, Kind] = {sop_class: kind for kind, sop_class in SOP_CLASSES.items()}
+
+    def ways(result: Result) -> list[str]:
+        if not result.sop_class:
+            return [FHIR]
+        return [each.name for each in config.destinations if kinds[result.sop_class] in each.send]
+
+    return ways

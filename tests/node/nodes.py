@@ -1,0 +1,161 @@
+"""Nodes that run in the test, in a thread or in a process of their own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bonexage.node.config import read_config
+from bonexage.node.logs import json_lines
+from bonexage.node.queue import Queue
+from bonexage.node.running import run_node
+from models import small_bundle
+
+SECONDS = 60.0
+
+
+def write_config(folder: Path, archive_port: int = 1, **more: str) -> Path:
+    """A configuration with short waits; `more` are lines for its tables."""
+    if not (folder / "model.zip").exists():
+        small_bundle(folder / "model.zip")
+    path = folder / "node.toml"
+    lines = {"top": "", "listen": "", "destination": "", "delivery": "", **more}
+    path.write_text(
+        f"""
+state = "state"
+model = "model.zip"
+threads = 1
+least_free_megabytes = 0
+{lines["top"]}
+[listen]
+port = 0
+{lines["listen"]}
+[http]
+port = 0
+[delivery]
+first_wait_seconds = 0.05
+longest_wait_seconds = 0.2
+timeout_seconds = 10
+{lines["delivery"]}
+[[destinations]]
+name = "archive"
+ae_title = "ARCHIVE"
+host = "127.0.0.1"
+port = {archive_port}
+{lines["destination"]}
+"""
+    )
+    return path
+
+
+def until(holds: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Wait until something holds, and return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := holds():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come to hold in time")
+
+
+@dataclass
+class Node:
+    """A node at work.
+
+    Attributes:
+        port: where it takes films.
+        http: where it tells its health.
+        state: its state folder.
+        log: its log so far.
+    """
+
+    port: int
+    http: int
+    state: Path
+    log: Callable[[], str]
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        told = [json.loads(line) for line in self.log().splitlines()]
+        return [each for each in told if not names or each["event"] in names]
+
+    def queue(self) -> Queue:
+        return Queue(self.state)
+
+    def states(self) -> list[str]:
+        queue = Queue(self.state)
+        try:
+            return [film.state for film in queue.films()]
+        finally:
+            queue.close()
+
+    def wait_for(self, *states: str) -> None:
+        until(lambda: self.states() == list(states))
+
+
+@contextmanager
+def running(config: Path) -> Iterator[Node]:
+    """A node in a thread of this process."""
+    told, stop = io.StringIO(), threading.Event()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            run_node(read_config(config), json_lines(told), stop)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield _node(told.getvalue, config, lambda: bool(failed) and _raise(failed[0]))
+    finally:
+        stop.set()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+    if failed:
+        raise failed[0]
+
+
+def started(config: Path) -> tuple[subprocess.Popen[bytes], Node]:
+    """A node in a process of its own."""
+    log = config.with_name("log.jsonl")
+    begin = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bonexage", "node", "--config", str(config)],
+            stderr=file,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def ended() -> None:
+        if process.poll() is not None:
+            raise AssertionError(log.read_text())
+
+    def told() -> str:
+        return log.read_bytes()[begin:].decode()
+
+    return process, _node(told, config, ended)
+
+
+def _node(log: Callable[[], str], config: Path, check: Callable[[], Any]) -> Node:
+    def found() -> dict[str, Any] | None:
+        check()
+        lines = [json.loads(line) for line in log().splitlines(keepends=True) if line.endswith("\n")]
+        return next((line for line in lines if line["event"] == "listening"), None)
+
+    said = until(found)
+    return Node(said["port"], said["http"], config.with_name("state"), log)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
