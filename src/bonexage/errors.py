@@ -60,6 +60,10 @@ class UnreadableFile(BonexageError):
     exit_code = 3
 
 
+class TooManyPixels(UnreadableFile):
+    """A picture of more pixels than may be read."""
+
+
 class UnusableData(BonexageError):
     """A data folder from which training or evaluation cannot start."""
 
@@ -76,6 +80,10 @@ class ConflictingFilm(BonexageError):
     """A film under the SOP Instance UID of another one that is known already."""
 
     exit_code = 3
+
+
+class ServiceError(BonexageError):
+    """A service that cannot be reached, does not let one in, or has failed."""
 
 
 class TrainingStopped(BonexageError):

@@ -124,7 +124,7 @@ def test_a_panic_of_a_decoder_is_an_answer_too_and_names_no_text_of_the_film(mon
         raise PanicException("Drawn^Hand")
 
     monkeypatch.setattr(dicom_film, "decode_film", panic)
-    head, body = dicom_child._handled({"want": "film", "page": None}, b"")
+    head, body = dicom_child._handled({"want": "film", "page": None, "pixels": 1}, b"")
     assert head["problem"] == "reading it failed in an unforeseen way (PanicException)"
     assert head["shaken"]
     assert body == b""

@@ -8,7 +8,11 @@ from bonexage.cli.front import app
 
 # isort: off
 # Each registers its commands, in the order in which help lists them.
-from bonexage.cli import predicting, explaining, following, measuring, comparing, checking, learning, noding  # noqa: F401
+# fmt: off
+from bonexage.cli import (  # noqa: F401
+    predicting, explaining, following, measuring, comparing, checking, learning, noding, serving,
+)
+# fmt: on
 
 
 def main() -> None:

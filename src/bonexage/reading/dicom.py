@@ -22,7 +22,13 @@ from typing import Any, Final
 import numpy as np
 
 from bonexage.assessment import Caution
-from bonexage.errors import BonexageError, MissingExtra, RefusedRadiograph, UnreadableFile
+from bonexage.errors import (
+    BonexageError,
+    MissingExtra,
+    RefusedRadiograph,
+    TooManyPixels,
+    UnreadableFile,
+)
 from bonexage.radiograph import Provenance, Radiograph, Stated
 from bonexage.reading.identity import FilmIdentity, checked_identity
 from bonexage.reading.images import MAX_PIXELS, framed
@@ -38,11 +44,13 @@ class Limits:
         seconds: of computing.
         waiting_seconds: until the answer; far more, for a machine that has much else to do.
         memory_bytes: of address space.
+        pixels: of its picture.
     """
 
     seconds: int = 60
     waiting_seconds: float = 600.0
     memory_bytes: int = 4 << 30
+    pixels: int = MAX_PIXELS
 
 
 DEFAULT_LIMITS: Final = Limits()
@@ -50,6 +58,9 @@ DEFAULT_LIMITS: Final = Limits()
 FILMS_A_CHILD: Final = 200
 
 _AGAIN: Final = "Export the film again, or convert it to PNG"
+_KINDS: Final[Mapping[str, type[BonexageError]]] = {
+    each.__name__: each for each in (RefusedRadiograph, TooManyPixels)
+}
 _idle: Final[list[_Child]] = []
 
 
@@ -70,13 +81,14 @@ def decode_dicom(
 
     Raises:
         MissingExtra: pydicom is not installed.
+        TooManyPixels: its picture has more than the limits allow.
         UnreadableFile: no picture can be read from the bytes, within the limits.
         RefusedRadiograph: the picture is no radiograph, such as a CT slice.
     """
     _check_installed()
     if not data:
         raise UnreadableFile("the file is empty", remedy=_AGAIN, subject=name)
-    head, body = asked({"want": "film", "page": page}, data, name, limits)
+    head, body = asked({"want": "film", "page": page, "pixels": limits.pixels}, data, name, limits)
     try:
         height, width = head["size"]
         grey = np.frombuffer(body, dtype="<f4").reshape(height, width).astype(np.float32, copy=False)
@@ -212,7 +224,7 @@ def asked(head: Mapping[str, Any], body: bytes, name: str, limits: Limits) -> tu
         raise _ended(ended, name)
     said, answered = answer
     if "error" in said:
-        kind = RefusedRadiograph if said["error"] == "RefusedRadiograph" else UnreadableFile
+        kind = _KINDS.get(str(said["error"]), UnreadableFile)
         raise kind(str(said["problem"]), remedy=str(said["remedy"]), subject=name)
     return said, answered
 

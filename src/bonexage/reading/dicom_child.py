@@ -58,15 +58,15 @@ def _answers(head: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], byte
 
             return {}, fetch(head)
         case _:
-            return _film(body, head["page"])
+            return _film(body, head["page"], head["pixels"])
 
 
-def _film(body: bytes, page: int | None) -> tuple[dict[str, Any], memoryview]:
+def _film(body: bytes, page: int | None, pixels: int) -> tuple[dict[str, Any], memoryview]:
     import numpy as np
 
     from bonexage.reading.dicom_film import decode_film
 
-    film = decode_film(body, page=page)
+    film = decode_film(body, page=page, most_pixels=pixels)
     stated = film.stated
     return {
         "size": film.grey.shape,

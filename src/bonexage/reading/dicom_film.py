@@ -25,7 +25,7 @@ from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
 from bonexage.radiograph import Stated
 from bonexage.reading.dicom_header import numbers, spacing_of, stated_by, text, tones_of
 from bonexage.reading.dicom_meta import DIRECTORY, OWN_MODEL, file_meta
-from bonexage.reading.images import MAX_PIXELS
+from bonexage.reading.images import MAX_PIXELS, too_large
 from bonexage.reading.tones import show, stored_values
 
 MOST_NESTED: Final = 32
@@ -85,21 +85,23 @@ class DicomFilm:
     cautions: tuple[Caution, ...]
 
 
-def decode_film(data: bytes, *, page: int | None = None) -> DicomFilm:
+def decode_film(data: bytes, *, page: int | None = None, most_pixels: int = MAX_PIXELS) -> DicomFilm:
     """Decode the bytes of a DICOM film.
 
     Args:
         data: the whole file.
         page: the frame of a picture with several frames, counted from 1.
+        most_pixels: how many pixels it may have.
 
     Raises:
+        TooManyPixels: it has more.
         UnreadableFile: it holds no picture that can be decoded.
         RefusedRadiograph: the picture is no radiograph.
     """
     dataset = read_dataset(data)
     _check_kind(dataset)
     index = _frame_index(dataset, page)
-    _check_size(dataset)
+    _check_size(dataset, most_pixels)
     grey, bits, cautions = _decoded(dataset, index)
     stated, of_subject = stated_by(dataset)
     spacing, of_spacing = spacing_of(dataset)
@@ -233,15 +235,12 @@ def _frame_index(dataset: FileDataset, page: int | None) -> int:
     return (page or 1) - 1
 
 
-def _check_size(dataset: FileDataset) -> None:
+def _check_size(dataset: FileDataset, most_pixels: int) -> None:
     size = [*numbers(dataset, "Rows")[:1], *numbers(dataset, "Columns")[:1]]
     if len(size) != 2 or min(size) < 1:
         raise UnreadableFile("the header does not say how large the picture is", remedy=_AGAIN)
-    if size[0] * size[1] > MAX_PIXELS:
-        raise UnreadableFile(
-            f"the picture has more than {MAX_PIXELS // 1_000_000} million pixels",
-            remedy="Give a smaller copy of it",
-        )
+    if size[0] * size[1] > most_pixels:
+        raise too_large(most_pixels)
 
 
 def _decoded(dataset: FileDataset, index: int) -> tuple[NDArray[np.float32], int, tuple[Caution, ...]]:

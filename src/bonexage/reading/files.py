@@ -14,9 +14,10 @@ from typing import Final, TextIO
 from bonexage.errors import BonexageError, UnreadableFile, WrongUse
 from bonexage.radiograph import Radiograph
 from bonexage.reading.archives import SUFFIX, archive_in, member_bytes, members
-from bonexage.reading.dicom import decode_dicom, films_of_disc, read_identity
+from bonexage.reading.dicom import DEFAULT_LIMITS, Limits, decode_dicom, films_of_disc, read_identity
 from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom, is_own_result
-from bonexage.reading.dicomweb import film_bytes, films_of_study, is_film_address, is_study_address
+from bonexage.reading.dicomweb import film_bytes as fetched_bytes
+from bonexage.reading.dicomweb import films_of_study, is_film_address, is_study_address
 from bonexage.reading.identity import FilmIdentity
 from bonexage.reading.images import decode_image
 
@@ -38,11 +39,26 @@ def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
         RefusedRadiograph: it is a DICOM picture that is no radiograph.
         MissingExtra: it is a DICOM file, and what reads those is not installed.
     """
-    name = str(path)
-    data = _film_bytes(Path(path), name)
-    if is_dicom(data) or Path(path).suffix.lower() in DICOM_SUFFIXES:
-        return decode_dicom(data, name, page=page)
-    return decode_image(data, name, page=page)
+    return decode_film_bytes(film_bytes(path), str(path), page=page)
+
+
+def decode_film_bytes(
+    data: bytes, name: str, *, page: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Radiograph:
+    """Decode the bytes of one film, of any kind that `read_radiograph` reads.
+
+    Args:
+        data: the whole file.
+        name: what it is called in errors and in the provenance; nothing of that name is opened.
+        page: the page or frame of a file with several, counted from 1.
+        limits: what decoding may take; of a film that is not DICOM, how many pixels it may have.
+
+    Raises:
+        UnreadableFile, RefusedRadiograph, MissingExtra: as `read_radiograph`; TooManyPixels among them.
+    """
+    if _holds_dicom(data, name):
+        return decode_dicom(data, name, page=page, limits=limits)
+    return decode_image(data, name, page=page, most_pixels=limits.pixels)
 
 
 def identity_of(path: str | Path) -> FilmIdentity | None:
@@ -51,10 +67,16 @@ def identity_of(path: str | Path) -> FilmIdentity | None:
     Raises:
         UnreadableFile, MissingExtra: as `read_radiograph`.
     """
-    data = _film_bytes(Path(path), str(path))
-    if is_dicom(data) or Path(path).suffix.lower() in DICOM_SUFFIXES:
-        return read_identity(data, str(path))
-    return None
+    return identity_in(film_bytes(path), str(path))
+
+
+def identity_in(data: bytes, name: str) -> FilmIdentity | None:
+    """As `identity_of`, of the bytes of a file."""
+    return read_identity(data, name) if _holds_dicom(data, name) else None
+
+
+def _holds_dicom(data: bytes, name: str) -> bool:
+    return is_dicom(data) or PurePath(name).suffix.lower() in DICOM_SUFFIXES
 
 
 def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator[str]:
@@ -231,10 +253,16 @@ def _names_in(lines: Iterable[str]) -> Iterator[str]:
     return (line.strip() for line in lines if line.strip())
 
 
-def _film_bytes(path: Path, name: str) -> bytes:
-    """The bytes of a film, on disk, in a zip archive or behind an address."""
+def film_bytes(path: str | Path) -> bytes:
+    """The bytes of a film, on disk, in a zip archive or behind an address.
+
+    Raises:
+        UnreadableFile: there is no such file, or it cannot be read.
+        MissingExtra: it lies in a DICOMweb archive, and what asks those is not installed.
+    """
+    path, name = Path(path), str(path)
     if is_film_address(name):
-        return film_bytes(name)
+        return fetched_bytes(name)
     if is_study_address(name):
         films_of_study(name)
         raise UnreadableFile("the study holds no picture", remedy="Name another study", subject=name)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from bonexage.assessment import Caution
-from bonexage.errors import UnreadableFile
+from bonexage.errors import TooManyPixels, UnreadableFile
 from bonexage.radiograph import NOTHING_STATED, Provenance, Radiograph, Stated
 from bonexage.reading.framing import is_inverted, without_borders
 
@@ -40,7 +40,9 @@ _SMALLER: Final = "Give a smaller copy of it"
 _opening = threading.Lock()
 
 
-def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiograph:
+def decode_image(
+    data: bytes, name: str, *, page: int | None = None, most_pixels: int = MAX_PIXELS
+) -> Radiograph:
     """Decode the bytes of a PNG, JPEG, TIFF, BMP or WebP file.
 
     1, 8, 16 and 32 bit, float, palette, colour, CMYK and transparency are read. 8-bit grey is value / 255,
@@ -52,14 +54,16 @@ def decode_image(data: bytes, name: str, *, page: int | None = None) -> Radiogra
         data: the whole file.
         name: what the file is called in errors and in the provenance.
         page: the page of a file with several pages, counted from 1.
+        most_pixels: how many pixels it may have.
 
     Raises:
+        TooManyPixels: it has more; they are not decoded.
         UnreadableFile: no radiograph can be read from the bytes; says why and what to do.
     """
-    with _unreadable(name):
+    with _unreadable(name, most_pixels):
         if not data:
             raise UnreadableFile("the file is empty", remedy=_AGAIN, subject=name)
-        picture, orientation, noted = _opened(data, name, page)
+        picture, orientation, noted = _opened(data, name, page, most_pixels)
         kind = "jpeg" if picture.format == "MPO" else str(picture.format).lower()
         bits = _bits(picture, lost=BITS_LOST in noted)
         # Pillow turns a TIFF upright by itself when it loads it.
@@ -181,13 +185,15 @@ def _upright(grey: NDArray[np.float32], orientation: int) -> NDArray[np.float32]
     return grey
 
 
-def _opened(data: bytes, name: str, page: int | None) -> tuple[Image.Image, int, tuple[Caution, ...]]:
+def _opened(
+    data: bytes, name: str, page: int | None, most_pixels: int
+) -> tuple[Image.Image, int, tuple[Caution, ...]]:
     """The decoded picture as Pillow has it, its EXIF orientation, and what is to be known of the file."""
     with _noting_warnings() as noted:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         _choose_page(picture, name, page)
-    if picture.width * picture.height > MAX_PIXELS:
-        raise _too_large(name)
+    if picture.width * picture.height > most_pixels:
+        raise too_large(most_pixels, name)
     lost = picture.mode[0] not in "IF" and any(";16" in str(tile) for tile in picture.tile)
     if picture.format == "PNG":  # its EXIF may come after its pixels
         picture.load()
@@ -217,14 +223,15 @@ def _choose_page(picture: Image.Image, name: str, page: int | None) -> None:
         picture.seek(page - 1)
 
 
-def _too_large(name: str) -> UnreadableFile:
-    return UnreadableFile(
-        f"the picture has more than {MAX_PIXELS // 1_000_000} million pixels", remedy=_SMALLER, subject=name
+def too_large(most_pixels: int, name: str | None = None) -> TooManyPixels:
+    """The error of a picture that has more pixels than it may."""
+    return TooManyPixels(
+        f"the picture has more than {most_pixels / 1e6:g} million pixels", remedy=_SMALLER, subject=name
     )
 
 
 @contextmanager
-def _unreadable(name: str) -> Iterator[None]:
+def _unreadable(name: str, most_pixels: int) -> Iterator[None]:
     """Turn whatever a picture's decoder raises into an UnreadableFile."""
     try:
         yield
@@ -235,7 +242,7 @@ def _unreadable(name: str) -> Iterator[None]:
             "this is not a PNG, JPEG, TIFF, BMP or WebP picture", remedy=_CONVERT, subject=name
         ) from None
     except Image.DecompressionBombError:
-        raise _too_large(name) from None
+        raise too_large(most_pixels, name) from None
     except MemoryError:
         raise UnreadableFile("the picture does not fit into memory", remedy=_SMALLER, subject=name) from None
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -50,6 +51,14 @@ def transaction(results: Iterable[FilmResult]) -> str:
     if entries:
         said["entry"] = list(entries.values())
     return f"{Bundle.model_validate(said).model_dump_json(indent=1)}\n"
+
+
+def together(transactions: Iterable[str | bytes]) -> str:
+    """Several transactions as one, each resource once."""
+    found = [json.loads(each).get("entry", []) for each in transactions]
+    entries = list({entry["fullUrl"]: entry for each in found for entry in each}.values())
+    said: Resource = {"resourceType": "Bundle", "type": "transaction"}
+    return f"{json.dumps({**said, 'entry': entries} if entries else said, indent=1)}\n"
 
 
 def _entries(result: FilmResult) -> Iterator[Resource]:

@@ -1,0 +1,202 @@
+"""The workers, and the queue before them: bounded, with one worker in reserve for each that dies."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bonexage.assessment import Failure
+from bonexage.errors import UnreadableFile
+from bonexage.reports.table import record
+from bonexage.serving.looking import Asked, as_message, out_of_parts
+from bonexage.serving.problems import Problem
+from bonexage.serving.process import Worker, WorkerEnded
+from bonexage.serving.settings import Settings
+
+TRIES: Final = 2
+_LONGEST_PAUSE: Final = 5.0
+_WEIGHT_OF_NEWEST: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker said of one film.
+
+    Attributes:
+        row: as `predict --format json` gives it.
+        failed: why there is no assessment; None where there is one.
+        forms: the outcome in the forms that were asked for, as far as it has them.
+    """
+
+    row: Mapping[str, Any]
+    failed: Problem | None = None
+    forms: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Pool:
+    """Processes that assess films; it lives in one event loop, from `start` to `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._turn = asyncio.Semaphore(settings.workers)
+        self._idle: asyncio.Queue[Worker] = asyncio.Queue()
+        self._alive: set[Worker] = set()
+        self._seats: list[asyncio.Task[None]] = []
+        self._inside = 0
+        self._mean_seconds = 0.0
+        self.started = 0
+
+    async def start(self) -> None:
+        """Have the workers started; films that come before they are ready wait."""
+        self._seats = [asyncio.create_task(self._keep_seat()) for _ in range(self._settings.workers + 1)]
+
+    async def close(self) -> None:
+        """End all workers."""
+        for seat in self._seats:
+            seat.cancel()
+        await asyncio.gather(*self._seats, return_exceptions=True)
+        self._seats = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether a film would find a worker."""
+        return any(worker.alive for worker in self._alive)
+
+    @property
+    def waiting(self) -> int:
+        """How many films wait for a worker."""
+        return max(0, self._inside - self._settings.workers)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The workers' processes, those at work and those that wait."""
+        return tuple(worker.pid for worker in self._alive if worker.alive)
+
+    @contextmanager
+    def places(self, films: int) -> Iterator[None]:
+        """Places in the queue for the films of one request.
+
+        Raises:
+            Problem: there are none, or those before them would take too long; it tells when to ask again.
+        """
+        limits, waiting = self._settings.limits, self.waiting
+        seconds = waiting * self._mean_seconds / self._settings.workers
+        full = self._inside + films - self._settings.workers > limits.queue
+        if full or seconds > limits.wait_seconds:
+            raise Problem(
+                "busy",
+                f"{waiting} films wait to be assessed",
+                "Ask again later; Retry-After says when",
+                headers={"Retry-After": str(max(1, math.ceil(seconds)))},
+            )
+        self._inside += films
+        try:
+            yield
+        finally:
+            self._inside -= films
+
+    async def assess(self, data: bytes, asked: Asked) -> Answer:
+        """Assess one film, which has a place.
+
+        A film whose worker dies is given to another one; one that two workers die of is an unreadable film.
+
+        Raises:
+            Problem: no worker is to be had, or a form that was asked for cannot be made.
+        """
+        async with self._turn:
+            for _ in range(TRIES):
+                worker = await self._next_worker()
+                began = time.monotonic()
+                try:
+                    said, body = await worker.ask(as_message(asked), data, self._settings.limits.seconds)
+                except WorkerEnded:
+                    continue
+                except TimeoutError:
+                    return _unread(asked, worker, self._too_slow())
+                self._learn(time.monotonic() - began)
+                if said.get("shaken") or worker.films >= self._settings.limits.worker_films:
+                    worker.kill()
+                else:
+                    self._idle.put_nowait(worker)
+                return _answer(said, body, asked, worker)
+            return _unread(asked, worker, _fatal())
+
+    async def _next_worker(self) -> Worker:
+        """A worker that waits; those that died while they waited are passed over."""
+        try:
+            async with asyncio.timeout(self._settings.limits.seconds):
+                while True:
+                    worker = await self._idle.get()
+                    if worker.alive:
+                        return worker
+        except TimeoutError:
+            raise Problem(
+                "no-worker",
+                "no process that could assess the film has started",
+                "Ask again later, and tell the service's keeper if it stays so",
+                headers={"Retry-After": "5"},
+            ) from None
+
+    def _learn(self, seconds: float) -> None:
+        weight = _WEIGHT_OF_NEWEST if self._mean_seconds else 1.0
+        self._mean_seconds += weight * (seconds - self._mean_seconds)
+
+    def _too_slow(self) -> Problem:
+        seconds = self._settings.limits.seconds
+        return Problem(
+            "too-slow", f"assessing it took more than {seconds:g} seconds", "Give a smaller copy of it", 3
+        )
+
+    async def _keep_seat(self) -> None:
+        """Keep one worker alive: where it ends, start another."""
+        pause = 0.0
+        while True:
+            try:
+                worker = await Worker.start(self._settings)
+            except (WorkerEnded, OSError):
+                pause = min(_LONGEST_PAUSE, 2 * pause + 0.1)
+                await asyncio.sleep(pause)
+                continue
+            pause = 0.0
+            self.started += 1
+            self._alive.add(worker)
+            self._idle.put_nowait(worker)
+            try:
+                await worker.ended()
+            finally:
+                self._alive.discard(worker)
+                worker.kill()
+
+
+def _fatal() -> Problem:
+    """What is said of a film that workers die of."""
+    return Problem(
+        "unreadable",
+        "its decoder failed on it and was ended",
+        "Export the film again, or convert it to PNG",
+        exit_code=3,
+    )
+
+
+def _unread(asked: Asked, worker: Worker, problem: Problem) -> Answer:
+    """The answer about a film of which its worker gave no row."""
+    error = UnreadableFile(problem.problem, remedy=problem.remedy)
+    problem.row = record(Failure(asked.name, asked.subject, error, worker.model))
+    return Answer(problem.row, problem)
+
+
+def _answer(said: Mapping[str, Any], body: bytes, asked: Asked, worker: Worker) -> Answer:
+    """A worker's message as an answer."""
+    if "error" in said:
+        problem = Problem(**said["error"])
+        if problem.code == "unreadable":
+            return _unread(asked, worker, problem)
+        raise problem
+    row = said["row"]
+    failed = Problem(**said["failed"], row=row) if "failed" in said else None
+    return Answer(row, failed, out_of_parts(said["parts"], body))
