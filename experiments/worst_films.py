@@ -136,9 +136,9 @@ def look(bundle: Bundle, films: Sequence[TrainingFilm]) -> Iterator[Seen]:
             yield Seen(film, None, reason=refusal.problem)
             continue
         male = np.array([[film.film.sex is Sex.MALE]], dtype=np.float32)
-        said = runtime.run(normalise(placed.pixels[np.newaxis], assessor.preprocessing), male)
+        said = runtime.run(normalise(placed.pixels, assessor.preprocessing), male)
         embedding = None if said.embedding is None else said.embedding[0]
-        yield Seen(film, float(said.months[0]), placed.pixels, embedding)
+        yield Seen(film, float(said.months[0]), placed.pixels[0], embedding)
 
 
 def worst(seen: Sequence[Seen], number: int = WORST) -> list[Seen]:

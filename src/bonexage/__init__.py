@@ -50,20 +50,22 @@ _HOMES = {
 }
 
 
-def load(model: str | Path | None = None, *, threads: int | None = None) -> Assessor:
+def load(model: str | Path | None = None, *, threads: int | None = None, views: int = 1) -> Assessor:
     """Load a model and get it ready to assess radiographs.
 
     Args:
         model: a bundle, folder or zip; None for the one this package carries.
         threads: CPU threads of the network; None for all this process may use.
+        views: of each hand, whose mean is the answer (`Assessor` tells more).
 
     Raises:
         BundleError: there is no bundle, it is damaged, or its schema is newer than this version.
+        WrongUse: several views are asked of a model that finds no hand.
     """
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
 
-    return Assessor(load_bundle(model), threads=threads)
+    return Assessor(load_bundle(model), threads=threads, views=views)
 
 
 def __getattr__(name: str) -> Any:

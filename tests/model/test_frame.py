@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from bonexage.model.frame import FRAME_WIDTH, HandFrame, cut, smaller, whole_film, without_hand
+from bonexage.model.frame import FRAME_WIDTH, HandFrame, cut, smaller, views_of, whole_film, without_hand
 from hands import drawn_hand
 
 
@@ -111,3 +111,24 @@ def test_a_film_made_smaller_shows_the_same_hand_in_its_frame() -> None:
     assert small.shape == (250, 200)
     assert np.abs(cut(small, there, 96, 78) - cut(film, frame, 96, 78)).mean() < 0.02
     assert smaller(small, there, 250)[0] is small
+
+
+@given(st.integers(2, 40))
+def test_views_lie_near_the_hand_s_own_and_apart_from_each_other(count: int) -> None:
+    frame = HandFrame(np.array([[90.0, -30.0], [30.0, 90.0]]), np.array([70.0, 80.0]))
+    first, *others = views_of(frame, count)
+    assert first is frame
+    assert len(others) == count - 1
+    for view in others:
+        assert abs(view.turned_degrees - frame.turned_degrees) <= 6
+        assert 1 / 1.06 <= view.height / frame.height <= 1.06
+        assert np.linalg.norm(view.middle - frame.middle) <= 0.015 * frame.height * 2**0.5 + 1e-9
+    places = np.array([[*view.matrix.ravel(), *view.middle] for view in (first, *others)])
+    apart = np.abs(places[:, np.newaxis] - places).max(axis=-1)
+    assert apart[~np.eye(count, dtype=bool)].min() > 0
+
+
+def test_fewer_views_are_the_first_of_more() -> None:
+    frame = whole_film((100, 80))
+    few, many = views_of(frame, 3), views_of(frame, 9)
+    assert all(np.array_equal(one.matrix, other.matrix) for one, other in zip(few, many, strict=False))

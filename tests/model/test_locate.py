@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from bonexage.errors import RefusedRadiograph
+from bonexage.errors import RefusedRadiograph, WrongUse
 from bonexage.model.assessor import Assessor, assess_many
-from bonexage.model.frame import HandFrame, whole_film
+from bonexage.model.frame import HandFrame, views_of, whole_film
 from bonexage.model.likeness import pack_hands
 from bonexage.model.locate import ANSWER, CLOSER, LOCATOR_SIDE, Finding, Locator, distance, read_answer
-from bonexage.model.preprocess import Preprocessing, place
+from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.runtime import Runtime
+from bonexage.reading.files import read_radiograph
 from bonexage.subject import Subject
 from hands import drawn_hand
 from models import small_bundle
@@ -199,3 +201,34 @@ def test_what_lies_outside_the_film_has_no_say_in_the_tones_of_the_hand() -> Non
     hand = place(grey, how, frame)[30:66, 28:52].astype(int)
     alone = place(grey, how, HandFrame(np.eye(2) * 150.0, np.array([80.0, 100.0]))).astype(int)
     assert hand.max() - hand.min() > 0.6 * (alone.max() - alone.min())
+
+
+def test_several_views_are_read_as_their_mean_and_say_so(tmp_path: Path) -> None:
+    hand = drawn_hand(200, 160)
+    bundle = small_bundle(
+        tmp_path / "model",
+        preprocessing=Preprocessing("hand", 64, 64),
+        locator=fixed_locator(at_rest()),
+    )
+    film = _film(tmp_path / "hand.png", hand)
+    once, thrice = Assessor(bundle, threads=1), Assessor(bundle, threads=1, views=3)
+    frame = once.place(read_radiograph(film)).frame
+    assert frame is not None
+    pixels = [place(read_radiograph(film).pixels, once.preprocessing, view) for view in views_of(frame, 3)]
+    alone = Runtime(bundle.onnx).run(
+        normalise(np.stack(pixels), once.preprocessing), np.zeros((3, 1), np.float32)
+    )
+    said = thrice.assess(film, "F")
+    assert np.ptp(alone.months) > 0
+    assert said.bone_age_months == pytest.approx(float(alone.months.mean()), abs=1e-4)
+    assert said.model == f"{bundle.model}+3views"
+    both = thrice.assess(film)
+    assert both.readings[0].bone_age_months == pytest.approx(said.bone_age_months, abs=1e-4)
+    explained = thrice.explain(film, "F")
+    assert explained.assessment == said
+    assert np.array_equal(explained.months, once.explain(film, "F").months)
+
+
+def test_views_of_a_hand_that_is_not_found_cannot_be_had(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="views"):
+        Assessor(small_bundle(tmp_path / "model"), views=2)

@@ -82,6 +82,9 @@ Model = Annotated[
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all there are")
 ]
+Views = Annotated[
+    int, typer.Option(min=1, max=64, help="Views of each hand whose mean is the answer; each takes its time.")
+]
 Coverage = Annotated[
     float,
     typer.Option(help="Share of children the intervals are to hold: 80, 90, 95 or any other percentage."),

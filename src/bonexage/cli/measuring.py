@@ -15,6 +15,7 @@ from bonexage.cli.front import (
     Data,
     SkipUnreadable,
     Threads,
+    Views,
     app,
     as_share,
     conclude,
@@ -50,6 +51,7 @@ def evaluate(
     ] = None,
     coverage: Coverage = 90,
     threads: Threads = None,
+    views: Views = 1,
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Measure a model on labelled films: figures with intervals, pictures, a page."""
@@ -61,7 +63,7 @@ def evaluate(
     share = as_share(coverage)
     if labels and len(data) > 1:
         raise WrongUse("--labels names films of one folder", remedy="Give --data once with it")
-    assessor = Assessor(load_bundle(model), threads=threads)
+    assessor = Assessor(load_bundle(model), threads=threads, views=views)
     with counting() as advance:
         found = evaluate_folders(
             assessor,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonexage.cli.front import Coverage, Model, Threads, app, as_share, conclude
+from bonexage.cli.front import Coverage, Model, Threads, Views, app, as_share, conclude
 from bonexage.cli.outcomes import Form, Reports, Tally, to_stdout, to_table, told, use_up
 from bonexage.errors import WrongUse
 
@@ -60,6 +60,7 @@ def predict(
     pdf: Annotated[bool, typer.Option("--pdf", help="Each film's --report as PDF too.")] = False,
     coverage: Coverage = 90,
     threads: Threads = None,
+    views: Views = 1,
     page: Annotated[int | None, typer.Option(min=1, help="Page of files with several pages.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out.")] = False,
     dicom_out: Annotated[
@@ -96,7 +97,7 @@ def predict(
     check_archive(archive)
     share = as_share(coverage)
     subject_for = _subject_lookup(subjects, Subject(Sex.parse(sex), age_months))
-    assessor = Assessor(load_bundle(model), threads=threads)
+    assessor = Assessor(load_bundle(model), threads=threads, views=views)
     settings = {
         "model": assessor.model,
         "coverage": share,

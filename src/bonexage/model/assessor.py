@@ -32,7 +32,7 @@ from bonexage.model.cautions import (
     reading_cautions,
     size_cautions,
 )
-from bonexage.model.frame import HandFrame, smaller, without_hand
+from bonexage.model.frame import HandFrame, smaller, views_of, without_hand
 from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
@@ -55,7 +55,7 @@ class PlacedFilm:
 
     Attributes:
         file: the path or name as given.
-        pixels: uint8 `[height, width]` of the network's input.
+        pixels: uint8 `[views, height, width]` of the network's input.
         cautions: what reading the film and finding its hand gave cause for.
         frame: where its hand was found, where the model wants that.
     """
@@ -70,7 +70,12 @@ class Assessor:
     """A model ready to assess radiographs; its methods may be called from several threads at once."""
 
     def __init__(
-        self, bundle: Bundle, *, threads: int | None = None, size: tuple[int, int] | None = None
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        size: tuple[int, int] | None = None,
+        views: int = 1,
     ) -> None:
         """Load the bundle's network.
 
@@ -79,11 +84,20 @@ class Assessor:
             threads: CPU threads of the network; None for all this process may use.
             size: height and width in pixels to read films at, not the bundle's. Obeyed where the model
                 squashes films and its network takes any size; `preprocessing` tells what is used.
+            views: answer with the mean of so many views of the hand, the first as it was found and the others
+                a little turned, shifted, larger or smaller, in as many times the time. Intervals stay those
+                of one view, whose error is not smaller on average.
 
         Raises:
             BundleError: the network cannot be loaded, or insists on another input size than the bundle names.
-            WrongUse: the size is too small.
+            WrongUse: the size is too small, or several views are asked of a model that finds no hand.
         """
+        if views < 1 or (views > 1 and bundle.locator is None):
+            raise WrongUse(
+                f"this model cannot read {views} views of a film",
+                remedy="Ask for one, or for more of a model that finds the hand, as the carried one does",
+            )
+        self._views = views
         self._bundle = bundle
         self._runtime = Runtime(bundle.onnx, threads=threads)
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
@@ -97,8 +111,8 @@ class Assessor:
 
     @property
     def model(self) -> str:
-        """The model's name and hash, `name@hash`."""
-        return self._bundle.model
+        """The model's name and hash, `name@hash`, and how many views it reads where they are several."""
+        return self._bundle.model + (f"+{self._views}views" if self._views > 1 else "")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -188,9 +202,10 @@ class Assessor:
             RefusedRadiograph: no single hand was found for certain.
         """
         finding = self._find_hand(radiograph)
+        views = views_of(finding.frame, self._views) if finding else (None,)
         return PlacedFilm(
             radiograph.provenance.name,
-            place(radiograph.pixels, self._preprocessing, finding.frame if finding else None),
+            np.stack([place(radiograph.pixels, self._preprocessing, frame) for frame in views]),
             (
                 *radiograph.cautions,
                 *(found_cautions(finding) if finding else ()),
@@ -241,9 +256,12 @@ class Assessor:
     def _run(self, films: Sequence[tuple[PlacedFilm, Subject]]) -> Outputs:
         """What the network says of films, of each as a girl's or a boy's, or as both, one after the other."""
         rows = _rows(films)
-        pixels = np.stack([films[at][0].pixels for at, _ in rows])
-        male = np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32)
-        return self._runtime.run(normalise(pixels, self._preprocessing), male)
+        pixels = np.concatenate([films[at][0].pixels for at, _ in rows])
+        male = np.repeat(
+            np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32), self._views, axis=0
+        )
+        given = self._runtime.run(normalise(pixels, self._preprocessing), male)
+        return given if self._views == 1 else _of_views(given, self._views)
 
     def _assessments(
         self, films: Sequence[tuple[PlacedFilm, Subject]], given: Outputs, coverage: float
@@ -396,6 +414,13 @@ def _preprocessing(
         return replace(described, height=wished[0], width=wished[1])
     except ValueError as error:
         raise WrongUse(str(error), remedy="Give an input size of 32 pixels or more") from None
+
+
+def _of_views(given: Outputs, count: int) -> Outputs:
+    """What was given of `count` views of each film: the mean of their months, and the rest of the first."""
+    others = (given.embedding, given.activation_map, given.views)
+    first = [None if each is None else each[::count] for each in others]
+    return Outputs(given.months.reshape(-1, count).mean(axis=1), *first)
 
 
 def _check_coverage(coverage: float) -> None:

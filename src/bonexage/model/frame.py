@@ -16,6 +16,12 @@ _SHARPER: Final = (
     1.25  # a film is shrunk (antialiased) first, to at most so many of its pixels for one that is read
 )
 
+# How far other views of a hand may lie from its own: turned, enlarged, shifted by a part of its height.
+_VIEW_DEGREES: Final = 6.0
+_VIEW_ZOOM: Final = 1.06
+_VIEW_SHIFT: Final = 0.015
+_VIEW_STEPS: Final = 0.8566749 ** np.arange(1, 5)  # 1 / g, the root of g^5 = g + 1
+
 _COVERED: Final = 1.1  # part of a frame that is painted over with its hand
 _GROUND: Final = 20.0  # percentile of the rest of the film that is taken for its ground
 
@@ -59,6 +65,13 @@ class HandFrame:
     def within(self, other: HandFrame) -> HandFrame:
         """This frame, told in the picture in which `other` is the frame that this one is told in."""
         return HandFrame(other.matrix @ self.matrix, other.matrix @ self.middle + other.middle)
+
+    def moved(self, turn: float, zoom: float, shift: NDArray[np.float64]) -> HandFrame:
+        """Another view of the hand; what each is moved by is told from -1 to 1."""
+        angle = np.deg2rad(turn * _VIEW_DEGREES)
+        cos, sin = np.cos(angle), np.sin(angle)
+        turned = np.array([[cos, -sin], [sin, cos]]) * _VIEW_ZOOM**zoom
+        return HandFrame(self.matrix @ turned, self.middle + self.matrix @ (shift * _VIEW_SHIFT))
 
     def taking(self, part: float) -> HandFrame:
         """The frame in which this one takes up that part of the height."""
@@ -107,6 +120,16 @@ def _shrunk(
     scale = np.array(size) / np.array(film.size)
     smaller_film = np.asarray(film.resize(size, Image.Resampling.BILINEAR))
     return smaller_film, HandFrame(scale[:, np.newaxis] * frame.matrix, scale * frame.middle)
+
+
+def views_of(frame: HandFrame, count: int) -> tuple[HandFrame, ...]:
+    """A frame, and others a little turned, enlarged or made smaller, and shifted: `count` in all.
+
+    The others are always the same, and spread evenly however many they are: an additive recurrence in four
+    dimensions (Roberts M. The unreasonable effectiveness of quasirandom sequences. 2018).
+    """
+    places = 2 * (np.arange(1, count)[:, np.newaxis] * _VIEW_STEPS % 1) - 1
+    return (frame, *(frame.moved(turn, zoom, np.array(shift)) for turn, zoom, *shift in places))
 
 
 def without_hand(pixels: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
