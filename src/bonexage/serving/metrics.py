@@ -40,6 +40,7 @@ class Metrics:
         for name, said, ask in (
             ("bonexage_films_waiting", "Films that wait for a worker", lambda: pool.waiting),
             ("bonexage_workers", "Workers that are ready or at work", lambda: len(pool.pids)),
+            ("bonexage_workers_working", "Workers that look at a film", lambda: len(pool.working)),
             ("bonexage_workers_started", "Workers started so far", lambda: pool.started),
         ):
             Gauge(name, said, registry=self._registry).set_function(ask)

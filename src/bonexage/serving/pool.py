@@ -46,6 +46,7 @@ class Pool:
         self._turn = asyncio.Semaphore(settings.workers)
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._alive: set[Worker] = set()
+        self._at_work: set[Worker] = set()
         self._seats: list[asyncio.Task[None]] = []
         self._inside = 0
         self._mean_seconds = 0.0
@@ -76,6 +77,11 @@ class Pool:
     def pids(self) -> tuple[int, ...]:
         """The workers' processes, those at work and those that wait."""
         return tuple(worker.pid for worker in self._alive if worker.alive)
+
+    @property
+    def working(self) -> tuple[int, ...]:
+        """The processes that look at a film now."""
+        return tuple(worker.pid for worker in self._at_work)
 
     @contextmanager
     def places(self, films: int) -> Iterator[None]:
@@ -112,12 +118,15 @@ class Pool:
             for _ in range(TRIES):
                 worker = await self._next_worker()
                 began = time.monotonic()
+                self._at_work.add(worker)
                 try:
                     said, body = await worker.ask(as_message(asked), data, self._settings.limits.seconds)
                 except WorkerEnded:
                     continue
                 except TimeoutError:
                     return _unread(asked, worker, self._too_slow())
+                finally:
+                    self._at_work.discard(worker)
                 self._learn(time.monotonic() - began)
                 if said.get("shaken") or worker.films >= self._settings.limits.worker_films:
                     worker.kill()
@@ -170,7 +179,7 @@ class Pool:
                 await worker.ended()
             finally:
                 self._alive.discard(worker)
-                worker.kill()
+                await worker.end()
 
 
 def _fatal() -> Problem:

@@ -60,10 +60,10 @@ class Worker:
                 said, _ = await worker._answer()
             worker.model = str(said["model"])
         except (TimeoutError, KeyError):
-            worker.kill()
+            await worker.end()
             raise WorkerEnded from None
         except BaseException:
-            worker.kill()
+            await worker.end()
             raise
         return worker
 
@@ -115,6 +115,11 @@ class Worker:
     async def ended(self) -> None:
         """Wait until it has ended."""
         await self._process.wait()
+
+    async def end(self) -> None:
+        """End it at once, and wait until nothing of it is left."""
+        self.kill()
+        await self.ended()
 
     def kill(self) -> None:
         """End it at once."""

@@ -1,0 +1,126 @@
+"""The service as a process: uploads that stall, the end that waits, a log that names nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from dicoms import as_bytes, dataset
+from services import PATH, Served, eventually, png, post, served
+
+STALL = 0.5
+CANARY = "Canary"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[Served]:
+    with served(folder, "--stall-seconds", str(STALL)) as made:
+        yield made
+
+
+def begun_upload(address: str) -> socket.socket:
+    """A connection on which an upload has begun that will not go on."""
+    place = urlsplit(address)
+    assert place.hostname
+    assert place.port
+    line = socket.create_connection((place.hostname, place.port), timeout=20)
+    line.sendall(
+        f"POST {PATH} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 1000\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
+    )
+    return line
+
+
+def test_stalled_uploads_are_ended_and_health_answers_meanwhile(service: Served) -> None:
+    lines = [begun_upload(service.address) for _ in range(20)]
+    began = time.monotonic()
+    assert httpx.get(f"{service.address}/healthz").text == "ok\n"
+    assert time.monotonic() - began < 2 * STALL + 5
+    for line in lines:
+        answer = b"".join(iter(lambda: line.recv(10_000), b""))  # noqa: B023 - used up at once
+        assert answer.startswith(b"HTTP/1.1 408 "), answer
+        assert b'"code": "stalled"' in answer
+        line.close()
+
+
+def test_it_says_at_the_start_where_it_listens_who_reaches_it_and_what_is_stored(service: Served) -> None:
+    said = service.log.read_text(encoding="utf-8")
+    assert "http://127.0.0.1:" in said
+    assert "Only this machine can reach it. Nothing is stored." in said
+
+
+def test_the_log_names_nobody_whatever_was_sent(service: Served) -> None:
+    film = as_bytes(dataset(PatientName=f"{CANARY}^Anna", PatientID=CANARY, StudyDescription=CANARY))
+    headers = {
+        "X-Request-ID": CANARY,
+        "Idempotency-Key": CANARY,
+        "User-Agent": CANARY,
+        "Referer": f"http://{CANARY}",
+    }
+    with httpx.Client(base_url=service.address, timeout=60) as client:
+        assert post(client, film, name=f"{CANARY}.dcm", headers=headers, sex="F").status_code == 200
+        post(client, film[:700], name=f"{CANARY}.dcm", headers=headers)
+        post(client, CANARY.encode(), name=f"{CANARY}.png")
+        post(client, png(), name=f"{CANARY}.png", sex=CANARY, age_months=CANARY)
+        client.get(f"/{CANARY}?patient={CANARY}", headers=headers)
+        client.request(CANARY.upper(), "/healthz")
+        client.get("/healthz", headers={"Host": CANARY})
+    with socket.create_connection(
+        (urlsplit(service.address).hostname, urlsplit(service.address).port)
+    ) as line:
+        line.sendall(f"{CANARY} /{CANARY}\r\n\r\n".encode())
+        line.recv(1000)
+    eventually(lambda: any(event.get("status") == 421 for event in service.events))
+    text = service.log.read_text(encoding="utf-8")
+    assert CANARY.lower() not in text.lower()
+    assert {event["status"] for event in service.events if event.get("event") == "request"} >= {
+        200,
+        422,
+        400,
+        404,
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_a_request_under_way_is_answered_when_the_service_is_to_end(folder: Path) -> None:
+    with served(folder) as service, ThreadPoolExecutor() as threads:
+        workers = workers_of(service.process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        with httpx.Client(base_url=service.address, timeout=60) as client:
+            asked = threads.submit(post, client, png())
+            eventually(lambda: "bonexage_workers_working 1.0" in httpx.get(f"{service.address}/metrics").text)
+            service.process.send_signal(signal.SIGTERM)
+            eventually(lambda: not answers(service))
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+            assert asked.result().json()[0]["status"] == "assessed"
+        assert service.process.wait(timeout=30) == 0
+        assert [event["event"] for event in service.events[-2:]] == ["request", "ended"]
+
+
+def workers_of(process: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def answers(service: Served) -> bool:
+    """Whether new requests are answered."""
+    try:
+        return httpx.get(f"{service.address}/healthz").is_success
+    except httpx.HTTPError:
+        return False
