@@ -45,6 +45,7 @@ COMMANDS = (
     "export",
     "import",
     "compose-atlas",
+    "serve",
 )
 
 

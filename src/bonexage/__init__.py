@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bonexage.model.assessor import Assessor, assess_many
     from bonexage.radiograph import Radiograph
     from bonexage.reading.files import read_radiograph
+    from bonexage.serving.client import Client
     from bonexage.subject import Sex, Subject
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "Assessor",
     "BonexageError",
     "Caution",
+    "Client",
     "Failure",
     "Interval",
     "Radiograph",
@@ -40,6 +42,7 @@ _HOMES = {
     "Assessor": "bonexage.model.assessor",
     "BonexageError": "bonexage.errors",
     "Caution": "bonexage.assessment",
+    "Client": "bonexage.serving.client",
     "Failure": "bonexage.assessment",
     "Interval": "bonexage.assessment",
     "Radiograph": "bonexage.radiograph",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bonexage.cli.asking import TOKEN_VARIABLE, client_of
 from bonexage.cli.front import Coverage, Model, Threads, Views, app, as_share, conclude
 from bonexage.cli.outcomes import Form, Reports, Tally, to_stdout, to_table, told, use_up
 from bonexage.errors import WrongUse
@@ -50,6 +51,10 @@ def predict(
         float | None, typer.Option(help="Age where --subjects gives none; else a DICOM header's.")
     ] = None,
     model: Model = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help=f"Service that assesses the films, with ${TOKEN_VARIABLE}."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Table to write: .csv, .json, .jsonl or .parquet.")] = None,
     form: Annotated[
         Form, typer.Option("--format", help="Form of the standard output, without --out.")
@@ -97,9 +102,20 @@ def predict(
     check_archive(archive)
     share = as_share(coverage)
     subject_for = _subject_lookup(subjects, Subject(Sex.parse(sex), age_months))
-    assessor = Assessor(load_bundle(model), threads=threads, views=views)
+    only_here = {
+        "--model": model,
+        "--threads": threads,
+        "--views": views > 1,
+        "--report": report,
+        "--dicom-out": dicom_out,
+        "--fhir-out": fhir_out,
+        "--deidentify": deidentify,
+    }
+    client = client_of(server, only_here) if server else None
+    source = client or Assessor(load_bundle(model), threads=threads, views=views)
+    answering = source.model
     settings = {
-        "model": assessor.model,
+        "model": answering,
         "coverage": share,
         "subjects": _hash(subjects),
         "sex": Sex.parse(sex).value,
@@ -109,15 +125,22 @@ def predict(
     tally = Tally()
     films = list_films(asked)
     with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
-        outcomes = assess_many(assessor, sink.remaining(films), subject_for, coverage=share, page=page)
-        reports = Reports(report, pdf) if report else None
-        archived_too = archived(outcomes, archive, assessor.bundle)
-        use_up(told(archived_too, sink.add, tally), reports, assessor, page)
+        remaining = sink.remaining(films)
+        if isinstance(source, Assessor):
+            outcomes = assess_many(source, remaining, subject_for, coverage=share, page=page)
+            reports = Reports(report, pdf) if report else None
+            archived_too = archived(outcomes, archive, source.bundle)
+            use_up(told(archived_too, sink.add, tally), reports, source, page)
+        else:
+            for _ in told(
+                source.assess_many(remaining, subject_for, coverage=share, page=page), sink.add, tally
+            ):
+                pass
     if not tally.done:
         raise WrongUse(
             "there is no film", remedy="Name films, or a folder with some", subject=" ".join(asked)
         )
-    conclude(tally, assessor.model)
+    conclude(tally, answering)
 
 
 @app.command(epilog="Examples:\n\nbonexage demo\n\nbonexage demo films/")

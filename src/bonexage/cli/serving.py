@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 import typer
 
+from bonexage.cli.asking import TOKEN_VARIABLE
 from bonexage.cli.front import Model, app
 from bonexage.cli.outcomes import note
 from bonexage.errors import MissingExtra, WrongUse
 
-TOKEN_VARIABLE: Final = "BONEXAGE_TOKEN"
 _LEAST_TOKEN: Final = 16
 
 

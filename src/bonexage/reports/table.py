@@ -40,9 +40,9 @@ Record: TypeAlias = dict[str, Any]
 def record(outcome: Assessment | Failure) -> Record:
     """One outcome as a row: the names in `FIELDS`, None where there is nothing to say.
 
-    Months have one decimal, the SDS two. After the fields come `sds_low` and `sds_high` where the SDS has
-    an interval, and `readings` with both readings where both sexes were assessed; CSV and Parquet leave them
-    out.
+    Months have one decimal, the SDS two. After the fields come `caution_sentences` where there are cautions,
+    `sds_low` and `sds_high` where the SDS has an interval, and `readings` with both readings where both sexes
+    were assessed; CSV and Parquet leave them out.
     """
     row: Record = dict.fromkeys(FIELDS)
     row["file"] = outcome.file
@@ -58,6 +58,8 @@ def record(outcome: Assessment | Failure) -> Record:
     row["coverage"] = outcome.interval.coverage if outcome.interval else None
     row["sds"] = _score(outcome.sds.value if outcome.sds else None)
     row["cautions"] = ";".join(caution.code for caution in outcome.cautions)
+    if outcome.cautions:
+        row["caution_sentences"] = [caution.sentence for caution in outcome.cautions]
     if outcome.sds and outcome.sds.low is not None:
         row |= {"sds_low": _score(outcome.sds.low), "sds_high": _score(outcome.sds.high)}
     if len(outcome.readings) > 1:

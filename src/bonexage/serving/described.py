@@ -63,6 +63,7 @@ PROBLEM: Final[Schema] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "remedy": {"type": "string"},
         "instance": {"type": "string", "description": "The request's id."},
         "code": {"enum": sorted(KINDS)},
         "exit_code": {"enum": [2, 3]},

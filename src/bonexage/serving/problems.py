@@ -89,6 +89,7 @@ class Problem(Exception):
             "title": KINDS[self.code][1],
             "status": self.status,
             "detail": f"{self.problem}. {self.remedy}.",
+            "remedy": self.remedy,
             "instance": f"urn:uuid:{request_id}",
             "code": self.code,
             "exit_code": self.exit_code,

@@ -231,6 +231,7 @@ def _too_large(limits: Limits) -> Problem:
         "too-large",
         f"the upload has more than {limits.bytes / MEGABYTE:g} MB",
         "Send fewer films at a time, or smaller copies",
+        exit_code=3,
     )
 
 
