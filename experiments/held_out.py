@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from bonexage.disk import write_atomically
-from bonexage.errors import UnusableData
-from bonexage.learning.cache import build_cache
 from bonexage.learning.checkpoint import BEST
-from bonexage.learning.dataset import FilmSet, Part, film_set, fingerprint, gather_films
+from bonexage.learning.dataset import FilmSet, Part, film_set
 from bonexage.learning.epoch import predict_films
 from bonexage.learning.learner import Precision
-from bonexage.learning.members import read_member
+from bonexage.learning.members import films_of, read_member
 
 BATCH: Final = 64
 COLUMNS: Final = ("id", "folder", "labelled_months")
@@ -97,18 +95,9 @@ def kept_readings(runs: Path) -> dict[tuple[str, str], list[float]]:
 
 def _work_out(run: Path, folders: Sequence[Path], views: int) -> HeldOut:
     member = read_member(run)
-    films, _ = gather_films(folders, member.recipe.parts, skip_unreadable=True)
-    paths = [film.film.path for film in films]
-    cache = build_cache(paths, member.how, run.parent / "cache", locator=member.locator, skip_unreadable=True)
-    usable = [film for film in films if film.film.path in cache.row_of]
-    if fingerprint(usable, cache.hashes) != member.data["fingerprint"]:
-        raise UnusableData(
-            "the films or labels are not those that the run was trained on",
-            remedy="Name the data folders it was trained on",
-            subject=str(run),
-        )
-    chosen = [film for film in usable if film.part is Part.VALIDATION]
-    placed = film_set(usable, Part.VALIDATION, cache.pixels, cache.row_of)
+    (films,), cache = films_of([member], folders, run.parent / "cache")
+    chosen = [film for film in films if film.part is Part.VALIDATION]
+    placed = film_set(films, Part.VALIDATION, cache.pixels, cache.row_of)
     precision = Precision(torch.device("cpu"), None)
     said = [
         predict_films(member.network, shown(placed, view), member.recipe.input, BATCH, precision)

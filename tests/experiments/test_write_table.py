@@ -133,7 +133,7 @@ def test_what_networks_say_is_kept_and_worked_out_again_for_another_checkpoint(
 
 def test_other_films_than_the_runs_are_refused(runs: Path, tmp_path: Path) -> None:
     other = data_folder_with(tmp_path / "drawn", 31)
-    with pytest.raises(UnusableData, match="not those"):
+    with pytest.raises(UnusableData, match="no longer those"):
         read_held_out(runs / "baseline", [other], views=3)
 
 

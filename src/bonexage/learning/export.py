@@ -18,15 +18,15 @@ from torch import Tensor
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.atlas.plates import read_plates
-from bonexage.errors import UnusableData, WrongUse
+from bonexage.errors import WrongUse
 from bonexage.evaluation.evaluate import BAND_MONTHS
 from bonexage.evaluation.metrics import agreement
-from bonexage.learning.cache import Cache, build_cache
+from bonexage.learning.cache import Cache
 from bonexage.learning.card import write_card
-from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, gather_films, split_children
+from bonexage.learning.dataset import Part, TrainingFilm, split_children
 from bonexage.learning.folds import runs_in
 from bonexage.learning.graph import largest_difference_months, to_onnx
-from bonexage.learning.members import Member, cost_of, read_members, read_record
+from bonexage.learning.members import Member, cost_of, films_of, read_members
 from bonexage.learning.network import PUBLISHED_BACKBONES, SEX_FEATURES, BoneAgeNetwork, build_features
 from bonexage.learning.recipe import Parts, recipe_to_table
 from bonexage.learning.resume import recipe_changes
@@ -93,7 +93,7 @@ def export_run(
             "an ensemble has no weights that a training could start from",
             remedy="Leave out --with-weights, or export a single run",
         )
-    films, cache = _films_of(members, data, given[0].parent / "cache")
+    films, cache = films_of(members, data, given[0].parent / "cache")
     networks = [member.network for member in members]
     onnx = to_onnx(networks, first.how, mirror=mirror)
     digest = hashlib.sha256(onnx).hexdigest()
@@ -241,34 +241,6 @@ def published_network(state: Mapping[str, Tensor], source: str) -> tuple[BoneAge
             )
     network.load_state_dict({key: state[key].reshape(wanted[key].shape) for key in wanted})
     return network.eval(), backbone
-
-
-def _films_of(
-    members: Sequence[Member], data: Sequence[Path], cache_folder: Path
-) -> tuple[tuple[tuple[TrainingFilm, ...], ...], Cache]:
-    """For each member the films in its parts, where they still are what it was trained on."""
-    first = members[0]
-    told = read_record(first.run, "environment.json")["data_folders"]
-    folders = list(data) or [Path(folder) for folder in told]
-    gone = [folder for folder in folders if not folder.is_dir()]
-    if gone:
-        raise WrongUse(
-            "the data folder of the run is not there",
-            remedy="Say where it is with --data",
-            subject=str(gone[0]),
-        )
-    gathered = [gather_films(folders, member.recipe.parts, skip_unreadable=True)[0] for member in members]
-    paths = [film.film.path for film in gathered[0]]
-    cache = build_cache(paths, first.how, cache_folder, locator=first.locator, skip_unreadable=True)
-    usable = tuple(tuple(film for film in films if film.film.path in cache.row_of) for films in gathered)
-    for member, films in zip(members, usable, strict=True):
-        if fingerprint(films, cache.hashes) != member.data["fingerprint"]:
-            raise UnusableData(
-                "the films or labels are no longer those the run was trained on",
-                remedy="Restore them, or train again",
-                subject=str(member.run),
-            )
-    return usable, cache
 
 
 def _shown(

@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from bonexage.errors import WrongUse
+from bonexage.errors import UnusableData, WrongUse
+from bonexage.learning.cache import Cache, build_cache
 from bonexage.learning.checkpoint import BEST, load_checkpoint
+from bonexage.learning.dataset import TrainingFilm, fingerprint, gather_films
 from bonexage.learning.network import BoneAgeNetwork
 from bonexage.learning.recipe import Recipe, recipe_from_table
 from bonexage.learning.records import METRICS_TABLE
@@ -153,6 +155,44 @@ def cost_of(member: Member) -> str:
     name, threads = member.run.resolve().name, place["threads"]
     where = [*place["gpus"], f"{threads} thread{'s' if threads > 1 else ''} of {place['processor']}"]
     return f"{name}: {len(seconds)} epochs in {sum(seconds) / 60:.0f} minutes, on {' and '.join(where)}."
+
+
+def films_of(
+    members: Sequence[Member], data: Sequence[Path], cache_folder: Path
+) -> tuple[tuple[tuple[TrainingFilm, ...], ...], Cache]:
+    """For each member the films in its parts, and all of them placed.
+
+    Args:
+        members: whose films.
+        data: the data folders, where they are no longer where the first member's run found them.
+        cache_folder: where placed films are kept.
+
+    Raises:
+        WrongUse: a data folder is not there.
+        UnusableData: the films or labels are no longer what the members were trained on.
+    """
+    first = members[0]
+    told = read_record(first.run, "environment.json")["data_folders"]
+    folders = list(data) or [Path(folder) for folder in told]
+    gone = [folder for folder in folders if not folder.is_dir()]
+    if gone:
+        raise WrongUse(
+            "the data folder of the run is not there",
+            remedy="Say where it is with --data",
+            subject=str(gone[0]),
+        )
+    gathered = [gather_films(folders, member.recipe.parts, skip_unreadable=True)[0] for member in members]
+    paths = [film.film.path for film in gathered[0]]
+    cache = build_cache(paths, first.how, cache_folder, locator=first.locator, skip_unreadable=True)
+    usable = tuple(tuple(film for film in films if film.film.path in cache.row_of) for films in gathered)
+    for member, films in zip(members, usable, strict=True):
+        if fingerprint(films, cache.hashes) != member.data["fingerprint"]:
+            raise UnusableData(
+                "the films or labels are no longer those the run was trained on",
+                remedy="Restore them, or train again",
+                subject=str(member.run),
+            )
+    return usable, cache
 
 
 def read_record(run: Path, name: str) -> dict[str, Any]:
