@@ -141,7 +141,7 @@ def test_what_is_no_address_is_wrong_use(address: str) -> None:
 
 
 def test_a_row_becomes_the_outcome_that_gives_the_same_row(films: list[str], folder: Path) -> None:
-    assessor = Assessor(load_bundle(folder / "small.zip"))
+    assessor = Assessor(load_bundle(settings(folder).model))
     for subject in (GIRL, Subject(), Subject(Sex.MALE, 239.0)):
         for outcome in assess_many(assessor, films, lambda _, subject=subject: subject):
             assert record(outcome_of(record(outcome), outcome.file)) == record(outcome)
@@ -153,7 +153,7 @@ def test_predict_by_a_service_prints_what_predict_prints(
     token = "0123456789abcdef"
     monkeypatch.setenv("BONEXAGE_TOKEN", token)
     asked = ["predict", *films, "--sex", "F", "--age-months", "126", "--format", "csv"]
-    here = CliRunner().invoke(app, [*asked, "--model", str(folder / "small.zip")])
+    here = CliRunner().invoke(app, [*asked, "--model", str(settings(folder).model)])
     with served(folder) as service:
         there = CliRunner().invoke(app, [*asked, "--server", service.address])
         monkeypatch.setenv("BONEXAGE_TOKEN", "another token here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import time
 import uuid
 from collections import deque
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 PATH: Final = "/v1/assessments"
 SHARE: Final = 0.9
+_HOST: Final = re.compile(r"[\w:]")
 _TRIES: Final = 3
 _PAUSE: Final = 0.5
 _TURNED_AWAY: Final = frozenset({409, 429, 503})
@@ -85,7 +87,7 @@ class Client:
             self._http = http or httpx.Client(base_url=address, timeout=seconds, follow_redirects=False)
         except (httpx.InvalidURL, ValueError):
             raise _no_address(address) from None
-        if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host.strip("["):
+        if self._http.base_url.scheme not in ("http", "https") or not _HOST.match(self._http.base_url.host):
             raise _no_address(address)
 
     def __enter__(self) -> Client:
