@@ -24,15 +24,16 @@ class Archive:
         stored: each object's bytes, as often as it came.
         asked: UIDs that it was asked to commit itself to.
         status: what a C-STORE is answered.
-        commits: whether it offers commitment, and over the same association.
-        loses: UIDs that it does not commit itself to.
+        commits: whether it offers commitment; it reports over the same association.
+        loses_first: whether it does not commit itself to the first object it is asked for, once.
+        titles: who called it.
     """
 
     stored: dict[str, list[bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     status: int = 0
     commits: bool = False
-    loses: set[str] = field(default_factory=set)
+    loses_first: bool = False
     titles: list[str] = field(default_factory=list)
 
     def objects(self) -> list[Dataset]:
@@ -85,7 +86,8 @@ def _report(association: Any, told: Dataset, archive: Archive) -> None:
     answer, kept, lost = Dataset(), [], []
     answer.TransactionUID = told.TransactionUID
     for item in told.ReferencedSOPSequence:
-        (lost if item.ReferencedSOPInstanceUID in archive.loses else kept).append(item)
+        (lost if archive.loses_first else kept).append(item)
+        archive.loses_first = False
     answer.ReferencedSOPSequence = kept
     if lost:
         for item in lost:

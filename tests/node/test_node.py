@@ -1,20 +1,265 @@
-"""The node: films over real associations become results in an archive, whatever happens in between."""
+"""The node: films over real associations become results in archives, whatever happens in between."""
 
 from __future__ import annotations
 
+import json
+import signal
+import urllib.error
+import urllib.request
 from pathlib import Path
 
-from dicoms import dataset
+import pytest
+from pydicom.dataset import Dataset
+
+from bonexage.errors import WrongUse
+from bonexage.node.looking import retry
+from dicoms import CR, dataset, hand_values
 from node.archive import Archive, listening, send
-from node.nodes import running, write_config
+from node.nodes import Node, running, started, until, write_config
 
 
-def test_a_film_that_is_sent_has_its_results_in_the_archive(tmp_path: Path) -> None:
+def asked(node: Node, page: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{node.http}/{page}") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read().decode()
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def numbers_of(report: Dataset) -> list[float]:
+    """Every number of a structured report."""
+    found = []
+    for item in report.get("ContentSequence", ()):
+        found += [float(each.NumericValue) for each in item.get("MeasuredValueSequence", ())]
+        found += numbers_of(item)
+    return found
+
+
+def texts_of(report: Dataset) -> list[str]:
+    """Every text of a structured report."""
+    found = []
+    for item in report.get("ContentSequence", ()):
+        found += [item.TextValue] if "TextValue" in item else []
+        found += texts_of(item)
+    return found
+
+
+def test_a_film_that_is_sent_has_its_results_in_each_archive(tmp_path: Path) -> None:
+    archive, other = Archive(), Archive()
+    with listening(archive) as port, listening(other) as second:
+        more = f'[[destinations]]\nname = "o"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = {second}\n'
+        config = write_config(
+            tmp_path, port, destination=f'calling = "SENDER"\n{more}send = ["report"]', top='fhir = "fhir"'
+        )
+        with running(config) as node:
+            assert send(node.port) == [0], "C-ECHO"
+            assert send(node.port, dataset(PatientSex="F"), dataset(sop_class=CR, number=2)) == [0, 0]
+            node.wait_for("done", "done")
+            status, metrics = asked(node, "metrics")
+            assert asked(node, "readyz") == (200, asked(node, "healthz")[1] + "room on the disk: yes\n")
+            assert asked(node, "else")[0] == 404
+    assert archive.modalities() == ["DOC", "DOC", "OT", "OT", "SR", "SR"]
+    assert other.modalities() == ["SR", "SR"]
+    assert set(archive.titles) == {"SENDER"}
+    assert set(other.titles) == {"BONEXAGE"}
+    films = {each.StudyInstanceUID for each in archive.objects()}
+    assert films == {dataset().StudyInstanceUID}
+    report = next(each for each in archive.objects() if each.Modality == "SR")
+    assert numbers_of(report), "a measurement"
+    written = [json.loads(path.read_text()) for path in (tmp_path / "fhir").iterdir()]
+    assert [each["type"] for each in written] == ["transaction"] * 2
+    for gone in ("films", "results", "dead", "aside"):
+        assert kept(tmp_path / "state" / gone) == []
+    assert status == 200
+    assert 'bonexage_received_total{outcome="taken"} 2.0' in metrics
+    assert 'bonexage_judged_total{status="assessed"} 2.0' in metrics
+    assert 'bonexage_sent_total{destination="o",outcome="stored"} 2.0' in metrics
+    assert 'bonexage_films{state="done"} 2.0' in metrics
+
+
+def test_what_waits_for_an_archive_that_is_away_is_there_when_it_is_back(tmp_path: Path) -> None:
     archive = Archive()
-    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
-        assert send(node.port) == [0]
-        assert send(node.port, dataset(PatientSex="F")) == [0]
+    with listening(archive) as port:
+        pass
+    with running(write_config(tmp_path, port)) as node:
+        assert send(node.port, dataset()) == [0]
+        until(lambda: len(node.events("away")) >= 2)
+        assert node.states() == ["assessed"]
+        with listening(archive, port):
+            node.wait_for("done")
+    assert archive.modalities() == ["DOC", "OT", "SR"]
+
+
+def test_an_archive_that_is_full_is_waited_for_and_one_that_refuses_gets_dead_letters(tmp_path: Path) -> None:
+    archive = Archive(status=0xA700)
+    with listening(archive) as port, running(write_config(tmp_path, port, delivery="refusals = 2")) as node:
+        send(node.port, dataset())
+        until(lambda: len(node.events("away")) >= 3)
+        archive.status = 0xC123
+        node.wait_for("dead")
+        until(lambda: len(node.events("dead")) == 3)
+        letter = tmp_path / "state" / "dead" / "film-1"
+        assert "archive: the archive refused it (C123)" in (letter / "reason.txt").read_text()
+        assert len(kept(letter)) == 5, "the film, three results and the reason"
+        archive.status = 0
+        assert retry(node.state, [1]) == [1]
         node.wait_for("done")
         assert archive.modalities() == ["DOC", "OT", "SR"]
-    assert list((tmp_path / "state" / "films").iterdir()) == []
-    assert list((tmp_path / "state" / "results").iterdir()) == []
+        assert kept(tmp_path / "state" / "dead") == []
+        with pytest.raises(WrongUse, match="not among the dead letters"):
+            retry(node.state, [1])
+
+
+def test_an_archive_that_is_away_for_too_long_gets_dead_letters(tmp_path: Path) -> None:
+    with running(write_config(tmp_path, 1, delivery="give_up_hours = 0.00001")) as node:
+        send(node.port, dataset())
+        node.wait_for("dead")
+        assert "no connection" in (tmp_path / "state" / "dead" / "film-1" / "reason.txt").read_text()
+
+
+@pytest.mark.parametrize("loses", [False, True], ids=["commits", "loses"])
+def test_an_archive_that_offers_commitment_is_asked_and_believed_only_when_it_reports(
+    tmp_path: Path, loses: bool
+) -> None:
+    archive = Archive(commits=True)
+    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
+        archive.loses_first = loses
+        send(node.port, dataset())
+        node.wait_for("done")
+    assert len(archive.stored) == 3
+    assert set(archive.asked) == set(archive.stored)
+    copies = sorted(len(each) for each in archive.stored.values())
+    assert copies == ([1, 1, 2] if loses else [1, 1, 1])
+    assert all(len(set(each)) == 1 for each in archive.stored.values()), "a resend is the same object"
+
+
+def test_a_film_sent_twice_is_judged_once_and_another_film_of_its_uid_is_refused(tmp_path: Path) -> None:
+    archive = Archive()
+    other = dataset(hand_values(seed=5))
+    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
+        assert send(node.port, dataset(), dataset(), other) == [0, 0, 0x0111]
+        node.wait_for("done")
+        assert send(node.port, dataset(), other) == [0, 0x0111]
+        assert len(node.events("judged")) == 1
+        assert len(node.events("known-again")) == 2
+    assert len(archive.stored) == 3
+
+
+def test_a_film_that_cannot_be_judged_is_refused_and_what_is_no_film_is_put_aside(
+    tmp_path: Path,
+) -> None:
+    archive = Archive()
+    damaged = dataset(number=1)
+    damaged.PixelData = damaged.PixelData[:100]
+    ct, own = dataset(number=2, Modality="CT"), dataset(number=3, ManufacturerModelName="bonexage")
+    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
+        assert send(node.port, damaged, ct, own) == [0, 0, 0]
+        node.wait_for("done", "aside", "aside")
+        aside = tmp_path / "state" / "aside"
+        assert kept(aside) == ["film-2", "film-3"]
+        assert "modality" in (aside / "film-2" / "reason.txt").read_text()
+        assert "a result of bonexage" in (aside / "film-3" / "reason.txt").read_text()
+        assert len(kept(aside / "film-2")) == 2
+        whole = dataset(number=2)
+        assert send(node.port, whole, ct) == [0, 0x0111], "the right film may come under that UID"
+        node.wait_for("done", "aside", "aside", "done")
+    assert archive.modalities() == ["DOC", "DOC", "OT", "SR", "SR"]
+    refusal = next(each for each in archive.objects() if each.Modality == "SR")
+    assert any(text.startswith("No bone age is given") for text in texts_of(refusal))
+
+
+def test_only_those_named_may_call_and_only_by_its_title(tmp_path: Path) -> None:
+    with running(write_config(tmp_path, listen='calling = ["SCANNER"]')) as node:
+        assert send(node.port) == [0]
+        assert send(node.port, calling="STRANGER") is None
+        assert send(node.port, called="SOMEONE") is None
+        assert send(node.port, calling="ARCHIVE") == [0], "a destination may, to report its commitment"
+        assert len(node.events("association-rejected")) == 2
+
+
+def test_an_object_that_is_too_large_ends_its_association_and_nothing_else(tmp_path: Path) -> None:
+    large = dataset(hand_values(height=900, width=700))
+    with running(write_config(tmp_path, listen="object_megabytes = 1")) as node:
+        assert send(node.port, large) == [None]
+        assert send(node.port, dataset(number=2)) == [0]
+        (told,) = node.events("object-too-large")
+        assert 1_000_000 < told["bytes"] < 1_100_000
+        node.wait_for("assessed")
+
+
+def test_a_full_disk_is_answered_out_of_resources_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(write_config(tmp_path)) as node:
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("bonexage.node.spool.write_durably", full)
+            assert send(node.port, dataset()) == [0xA700]
+        with monkeypatch.context() as patched:
+            patched.setattr("bonexage.node.spool.Spool.free_bytes", lambda _: -1)
+            assert send(node.port, dataset()) == [0xA700]
+            assert asked(node, "readyz")[0] == 503
+            assert asked(node, "healthz")[0] == 200
+        assert node.states() == []
+        assert kept(tmp_path / "state" / "films") == []
+        assert send(node.port, dataset()) == [0]
+
+
+def test_a_node_that_is_told_to_stop_ends_well_and_another_goes_on(tmp_path: Path) -> None:
+    archive = Archive()
+    with listening(archive) as port:
+        config = write_config(tmp_path, port)
+        process, node = started(config)
+        assert send(node.port, dataset()) == [0]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        told = [each["event"] for each in node.events()]
+        assert "stopping" in told
+        assert told[-1] == "stopped"
+        with running(config) as second:
+            second.wait_for("done")
+            with pytest.raises(WrongUse, match="another node uses this state folder"), running(config):
+                pass
+    assert len(archive.stored) == 3
+
+
+def test_a_node_killed_between_its_answer_and_the_result_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    archive, films = Archive(), [dataset(number=number) for number in range(1, 7)]
+    with listening(archive) as port:
+        config = write_config(tmp_path, port)
+        for first in (0, 3):
+            process, node = started(config)
+            try:
+                assert send(node.port, *films[first : first + 3]) == [0, 0, 0]
+            finally:
+                process.kill()
+                process.wait()
+        with running(config) as node:
+            node.wait_for(*["done"] * 6)
+    assert archive.modalities() == sorted(["DOC", "OT", "SR"] * 6)
+    assert all(len(set(copies)) == 1 for copies in archive.stored.values())
+
+
+def test_a_film_on_which_the_node_dies_each_time_does_not_keep_it_from_others(tmp_path: Path) -> None:
+    archive = Archive()
+    config = write_config(tmp_path)
+    with running(config) as node:
+        send(node.port, dataset())
+        node.wait_for("assessed")
+    queue = node.queue()
+    with queue._changing() as at:
+        at.execute("UPDATE films SET state = 'waiting', attempts = 10")
+        at.execute("DELETE FROM deliveries")
+    queue.close()
+    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
+        send(node.port, dataset(number=2))
+        node.wait_for("dead", "done")
+    said = (tmp_path / "state" / "dead" / "film-1" / "reason.txt").read_text()
+    assert "ended each time" in said

@@ -16,13 +16,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from bonexage.node import config as settings
-from bonexage.node.logs import Log
-from bonexage.node.queue import ASKED, DEAD, DELIVERED, STORED, WAITING, Delivery, Queue
+from bonexage.node.books import Books
+from bonexage.node.queue import ASKED, DELIVERED, STORED, WAITING, Delivery, Queue
 
 REQUEST: Final = 1  # the action of PS3.4 table J.3-1
 _HOUR: Final = 3600.0
 # An archive that took so many requests and never reported is believed to have stored what it said it stored.
 MOST_REQUESTS: Final = 5
+NOT_COMMITTED: Final = "the archive does not commit itself to storing it"
 
 
 def is_offered(association: Association) -> bool:
@@ -57,34 +58,31 @@ def ask_commitment(
     return transaction if taken else ""
 
 
-def noted_report(
-    event: evt.Event, queue: Queue, limits: settings.Delivery, log: Log
-) -> tuple[int, Dataset | None]:
+def noted_report(event: evt.Event, books: Books, limits: settings.Delivery) -> tuple[int, Dataset | None]:
     """Note what an archive reports of a request: N-EVENT-REPORT of PS3.4 section J.3.3."""
     told: Any = event.event_information
+    queue = books.queue
     asked = queue.asked_under(str(told.get("TransactionUID", "")))
     kept, failed = (_uids(told, name) for name in ("ReferencedSOPSequence", "FailedSOPSequence"))
     queue.put([each for each in asked if each.uid in kept], DELIVERED, asked="", attempts=0, reason="")
     lost = [each for each in asked if each.uid in failed]
     for delivery in lost:
-        again = delivery.attempts < limits.refusals
-        queue.put(
-            [delivery],
-            WAITING if again else DEAD,
-            asked="",
-            since=time.time(),
-            next_at=time.time() + limits.wait_seconds(delivery.attempts),
-            reason="the archive does not commit itself to storing it",
-        )
-    log("commitment", committed=len(asked) - len(lost), refused=len(lost))
+        if delivery.attempts >= limits.refusals:
+            books.bury([delivery], NOT_COMMITTED)
+            continue
+        at = time.time() + limits.wait_seconds(delivery.attempts)
+        queue.put([delivery], WAITING, asked="", since=time.time(), next_at=at, reason=NOT_COMMITTED)
+    books.finish({delivery.film for delivery in asked})
+    books.log("commitment", committed=len(asked) - len(lost), refused=len(lost))
     return 0, None
 
 
-def expired(queue: Queue, destination: str) -> None:
+def expired(books: Books, destination: str) -> None:
     """Let results whose report is overdue be asked for again, or be believed stored after many requests."""
-    for delivery in queue.due(destination, ASKED):
+    for delivery in books.queue.due(destination, ASKED):
         believed = delivery.attempts >= MOST_REQUESTS
-        queue.put([delivery], DELIVERED if believed else STORED, asked="", next_at=0)
+        books.queue.put([delivery], DELIVERED if believed else STORED, asked="", next_at=0)
+        books.finish([delivery.film])
 
 
 def _reference(delivery: Delivery) -> Dataset:

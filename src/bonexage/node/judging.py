@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage
@@ -15,7 +14,7 @@ from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.model.assessor import Assessor, Outcome
 from bonexage.model.bundle import load_bundle
 from bonexage.model.stated import settle
-from bonexage.node.config import Kind, NodeConfig
+from bonexage.node.config import Kind
 from bonexage.node.queue import Result
 from bonexage.radiograph import Radiograph
 from bonexage.reading.dicom import decode_dicom, read_identity
@@ -72,25 +71,34 @@ class Judged:
         status: 'assessed', 'refused' or 'unreadable'.
         files: the results by their names.
         results: the same as the queue has to know them.
+        outcome: the assessment, or why there is none.
     """
 
     status: str
     files: Mapping[str, bytes]
     results: tuple[Result, ...]
+    outcome: Outcome
 
 
-def make_judge(config: NodeConfig) -> Judge:
-    """The judge that a configuration asks for.
+def make_judge(model: str, coverage: float, *, threads: int, deidentify: bool, fhir: bool) -> Judge:
+    """A judge.
+
+    Args:
+        model: a bundle, folder or zip; empty for the carried one.
+        coverage: percentage of children the intervals are to hold.
+        threads: CPU threads of the network; 0: all there are.
+        deidentify: leave the patient's identity out of all results.
+        fhir: whether a FHIR transaction is made too.
 
     Raises:
         BundleError: the model cannot be loaded.
     """
-    bundle = load_bundle(Path(config.model) if config.model else None)
+    bundle = load_bundle(model or None)
     return Judge(
-        Assessor(bundle, threads=config.threads or None),
-        config.coverage / 100,
-        config.deidentify,
-        bool(config.fhir),
+        Assessor(bundle, threads=threads or None),
+        coverage / 100,
+        deidentify,
+        fhir,
         Beside(tuple(read_plates()), bundle.description.figures),
     )
 
@@ -117,7 +125,7 @@ def judge_film(judge: Judge, data: bytes, uid: str) -> Judged:
         name = f"{result.uid('fhir report')}.json"
         files[name] = transaction([result]).encode()
         results.append(Result(name))
-    return Judged(_status(outcome), files, tuple(results))
+    return Judged(status_of(outcome), files, tuple(results), outcome)
 
 
 def _film_of(data: bytes, uid: str) -> FilmIdentity:
@@ -145,7 +153,8 @@ def _outcome(judge: Judge, data: bytes, name: str) -> tuple[Outcome, Radiograph 
         return Failure(name, subject, error, judge.assessor.model), radiograph
 
 
-def _status(outcome: Outcome) -> str:
+def status_of(outcome: Outcome) -> str:
+    """'assessed', 'refused' or 'unreadable'."""
     return "assessed" if isinstance(outcome, Assessment) else outcome.status
 
 

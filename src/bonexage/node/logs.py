@@ -7,7 +7,8 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Final, TextIO
@@ -53,10 +54,17 @@ class _Mute(logging.Handler):
         self._log("library-warning", library=record.name.partition(".")[0], line=record.lineno)
 
 
-def take_over_libraries(log: Log) -> None:
-    """Let what libraries log and warn of pass through `log`, without their words."""
+@contextmanager
+def libraries_without_words(log: Log) -> Iterator[None]:
+    """Let what libraries log and warn of pass through `log`, without their words, as long as this lasts."""
+    loggers = [logging.getLogger(name) for name in _LIBRARIES]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
     logging.captureWarnings(True)
-    for name in _LIBRARIES:
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [_Mute(log)]
-        logger.propagate = False
+    for logger in loggers:
+        logger.handlers[:], logger.propagate = [_Mute(log)], False
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers[:], logger.propagate = handlers, propagate

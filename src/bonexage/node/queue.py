@@ -50,7 +50,7 @@ class Film:
         uid: its SOP Instance UID; for a picture of another kind its hash.
         sha256: of its content.
         file: its name in the folder of films that wait.
-        name: what results of a film from a folder are called; '' for one from the network.
+        name: its path in the folder it came from; '' for one from the network.
         received: when, in seconds since 1970.
         state: `WAITING`, `ASSESSED`, `DONE`, `ASIDE` or `DEAD`.
         status: 'assessed', 'refused' or 'unreadable'; '' as long as that is not known.
@@ -159,10 +159,12 @@ class Queue:
         """Whether this very film was taken before.
 
         Raises:
-            ConflictingFilm: another one was taken under its UID.
+            ConflictingFilm: another one was taken under its UID, and was not put aside.
         """
         found = self._films("uid = ?", uid)
         if found and found[0].sha256 != sha256:
+            if found[0].state == ASIDE:
+                return False
             raise ConflictingFilm(
                 f"film {found[0].number} has the same SOP Instance UID and another content",
                 remedy="Send it under a UID of its own",
@@ -178,6 +180,8 @@ class Queue:
         with self._changing() as at:
             if self.known(uid, sha256):
                 return None
+            # What was put aside under its UID, such as a damaged copy, leaves that to it.
+            at.execute("UPDATE films SET uid = uid || ' aside ' || number WHERE uid = ?", (uid,))
             row = (uid, sha256, file, name, time.time(), WAITING)
             made = at.execute(
                 "INSERT INTO films (uid, sha256, file, name, received, state) VALUES (?, ?, ?, ?, ?, ?)", row
@@ -197,11 +201,11 @@ class Queue:
 
     def assessed(self, film: Film, status: str, deliveries: Iterable[tuple[str, Result]]) -> None:
         """Note what a film's assessment gave: its status, and each result with the destination it goes to."""
-        now = time.time()
+        now, deliveries = time.time(), list(deliveries)
         with self._changing() as at:
             at.execute(
                 "UPDATE films SET state = ?, status = ?, reason = '' WHERE number = ?",
-                (ASSESSED, status, film.number),
+                (ASSESSED if deliveries else DONE, status, film.number),
             )
             at.executemany(
                 "INSERT OR IGNORE INTO deliveries (film, destination, file, sop_class, uid, state, since)"
@@ -211,6 +215,11 @@ class Queue:
                     for destination, result in deliveries
                 ],
             )
+
+    def forgive(self, film: Film) -> None:
+        """Do not count the last attempt at a film: it failed for no fault of the film's."""
+        with self._changing() as at:
+            at.execute("UPDATE films SET attempts = attempts - 1 WHERE number = ?", (film.number,))
 
     def put_film(self, film: Film, state: str, reason: str, *, next_at: float = 0.0) -> None:
         """Note that a film waits until a time, was no film, or could not be dealt with, and why."""

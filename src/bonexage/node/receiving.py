@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -18,6 +19,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # typ
 from pynetdicom.transport import ThreadedAssociationServer
 
 from bonexage.errors import ConflictingFilm, WrongUse
+from bonexage.node.books import Books
 from bonexage.node.commitment import noted_report
 from bonexage.node.config import NodeConfig
 from bonexage.node.logs import Log, error_facts
@@ -76,12 +78,14 @@ class Listener:
         return int(self.server.server_address[1])
 
     def close(self, seconds: float) -> None:
-        """Take no more associations, let those that are open end by themselves for a time, then end them."""
+        """Take no more associations, let those that are established end by themselves for a time, end the rest."""
         self.server.shutdown()
+        until = time.monotonic() + seconds
         for association in self.server.active_associations:
-            association.join(seconds)
+            if association.is_established:
+                association.join(max(0.0, until - time.monotonic()))
         for association in self.server.active_associations:
-            association.abort()
+            association.abort(block=False)
 
 
 def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> Listener:
@@ -103,13 +107,14 @@ def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> List
     for kind in sorted(FILM_CLASSES):
         entity.add_supported_context(kind, list(SYNTAXES))
     limits = _Limits(said.object_megabytes * MEGABYTE, said.idle_seconds, counters, log)
+    books = Books(door.queue, door.spool, log)
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, limits.opened),
         (evt.EVT_PDU_RECV, limits.received),
         (evt.EVT_REJECTED, lambda _event: _refused(counters, log, "association-rejected")),
         (evt.EVT_C_STORE, lambda event: _store(event, door, counters, log)),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-        (evt.EVT_N_EVENT_REPORT, lambda event: noted_report(event, door.queue, config.delivery, log)),
+        (evt.EVT_N_EVENT_REPORT, lambda event: noted_report(event, books, config.delivery)),
     ]
     try:
         server = entity.start_server(
@@ -175,6 +180,7 @@ class _Limits:
         self._most, self._idle = most_bytes, idle_seconds
         self._counters, self._log = counters, log
         self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+        self._ended: WeakSet[Association] = WeakSet()
 
     def opened(self, event: evt.Event) -> None:
         """Bound the time that reading from the connection may take, and the length of a PDU."""
@@ -186,12 +192,13 @@ class _Limits:
 
     def received(self, event: evt.Event) -> None:
         """Add up an object's parts; an association whose object grows too large is ended."""
-        if not isinstance(event.pdu, P_DATA_TF):
+        if not isinstance(event.pdu, P_DATA_TF) or event.assoc in self._ended:
             return
         last = any(_ends_object(bytes(item.presentation_data_value or b"")) for item in _values(event.pdu))
         size = self._bytes.get(event.assoc, 0) + event.pdu.pdu_length
         self._bytes[event.assoc] = 0 if last else size
         if size > self._most:
+            self._ended.add(event.assoc)
             _refused(self._counters, self._log, "object-too-large", bytes=size)
             event.assoc.abort()
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bonexage.node.books import Books
 from bonexage.node.config import Kind, NodeConfig
 from bonexage.node.health import Health, serve_health
-from bonexage.node.judging import SOP_CLASSES, judge_film, make_judge
-from bonexage.node.logs import Log, take_over_libraries
+from bonexage.node.judging import SOP_CLASSES, Judge, judge_film, make_judge
+from bonexage.node.logs import Log, libraries_without_words
 from bonexage.node.metrics import name_model, new_counters
 from bonexage.node.queue import Queue, Result
 from bonexage.node.receiving import listen
@@ -41,17 +42,18 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
         BundleError: the model cannot be loaded.
         WrongUse: the state folder, a port or a TLS file cannot be used, or another node uses the folder.
     """
-    take_over_libraries(log)
-    with opened_state(Path(config.state), config.least_free_megabytes) as door:
+    with (
+        libraries_without_words(log),
+        opened_state(Path(config.state), config.least_free_megabytes) as door,
+    ):
+        books = Books(door.queue, door.spool, log)
         counters = new_counters(door.queue, door.spool.free_bytes)
-        judge = make_judge(config)
+        judge = configured_judge(config)
         name_model(counters, judge.assessor.model)
-        work = Work(door, config.delivery, counters, log, threading.Event(), threading.Event())
-        sends: dict[str, Send] = {
-            each.name: to_archive(each, config, door.queue, door.spool, log) for each in config.destinations
-        }
+        work = Work(books, door.arrived, config.delivery, counters, threading.Event(), threading.Event())
+        sends: dict[str, Send] = {each.name: to_archive(each, config, books) for each in config.destinations}
         if config.fhir:
-            sends[FHIR] = to_folder(Path(config.fhir), door.queue, door.spool)
+            sends[FHIR] = to_folder(Path(config.fhir), books, lambda _film: "")
         goes_to = _ways(config)
         with (
             at_work(work, lambda data, film: judge_film(judge, data, film.uid), goes_to, sends) as alive,
@@ -73,6 +75,17 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
             stop.wait()
             log("stopping")
     log("stopped")
+
+
+def configured_judge(config: NodeConfig) -> Judge:
+    """The judge that a configuration asks for; raises `BundleError` as `make_judge` does."""
+    return make_judge(
+        config.model,
+        config.coverage,
+        threads=config.threads,
+        deidentify=config.deidentify,
+        fhir=bool(config.fhir),
+    )
 
 
 @contextmanager
@@ -104,7 +117,7 @@ def at_work(
         yield lambda: {thread.name: thread.is_alive() for thread in threads}
     finally:
         work.stop.set()
-        work.door.arrived.set()
+        work.arrived.set()
         for thread in threads:
             thread.join(STOP_SECONDS)
 

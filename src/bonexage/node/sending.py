@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,15 +13,16 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
 from bonexage.disk import write_durably
+from bonexage.node.books import Books
 from bonexage.node.commitment import ask_commitment, expired, is_offered, noted_report
 from bonexage.node.config import Destination, NodeConfig
 from bonexage.node.judging import SOP_CLASSES
-from bonexage.node.logs import Log
-from bonexage.node.queue import DELIVERED, STORED, Delivery, Queue
-from bonexage.node.spool import Spool
+from bonexage.node.queue import DELIVERED, STORED, Delivery, Film
 from bonexage.node.tls import calling_context
 
 # How long an association is kept open for a report of commitment that comes over it.
@@ -49,27 +51,30 @@ Send = Callable[[Sequence[Delivery]], Iterator[tuple[Delivery, Answer]]]
 """Sends deliveries and yields each with its answer; raises `Away` where the destination cannot be reached."""
 
 
-def to_archive(destination: Destination, config: NodeConfig, queue: Queue, spool: Spool, log: Log) -> Send:
+def to_archive(destination: Destination, config: NodeConfig, books: Books) -> Send:
     """A way to send to an archive.
 
     Raises:
         WrongUse: a TLS file cannot be used.
     """
-    entity = _entity(destination, config)
+    entity, queue = _entity(destination, config), books.queue
     context = calling_context(destination.tls)
 
     def send(deliveries: Sequence[Delivery]) -> Iterator[tuple[Delivery, Answer]]:
-        expired(queue, destination.name)
+        expired(books, destination.name)
         stored = queue.due(destination.name, STORED)
         if not deliveries and not stored:
             return
+        answered = _Answered()
         association = entity.associate(
             destination.host,
             destination.port,
             ae_title=destination.ae_title,
             tls_args=(context, destination.host) if context else None,
             evt_handlers=[
-                (evt.EVT_N_EVENT_REPORT, lambda event: noted_report(event, queue, config.delivery, log))
+                (evt.EVT_N_EVENT_REPORT, lambda event: noted_report(event, books, config.delivery)),
+                (evt.EVT_DIMSE_SENT, answered.message_sent),
+                (evt.EVT_PDU_SENT, answered.pdu_sent),
             ],
         )
         if not association.is_established:
@@ -77,9 +82,10 @@ def to_archive(destination: Destination, config: NodeConfig, queue: Queue, spool
         try:
             committing = destination.commitment and is_offered(association)
             for delivery in deliveries:
-                path = spool.results_of(delivery.film) / delivery.file
+                path = books.spool.results_of(delivery.film) / delivery.file
                 yield delivery, _stored(association, path, delivery, STORED if committing else DELIVERED)
-            _commit(association, queue.due(destination.name, STORED), committing, queue, config)
+            if _commit(association, queue.due(destination.name, STORED), committing, books, config):
+                answered.wait()
         finally:
             if association.is_established:
                 association.release()
@@ -87,14 +93,20 @@ def to_archive(destination: Destination, config: NodeConfig, queue: Queue, spool
     return send
 
 
-def to_folder(folder: Path, queue: Queue, spool: Spool) -> Send:
-    """A way to put results into a folder, each file in one step; a film with a name has a folder in it."""
+def to_folder(folder: Path, books: Books, place: Callable[[Film], str]) -> Send:
+    """A way to put results into a folder, each file in one step.
+
+    Args:
+        folder: where they go.
+        books: where they lie.
+        place: a film's own folder in it; '' for none.
+    """
 
     def send(deliveries: Sequence[Delivery]) -> Iterator[tuple[Delivery, Answer]]:
         for delivery in deliveries:
-            target = folder / queue.film(delivery.film).name / delivery.file
+            target = folder / place(books.queue.film(delivery.film)) / delivery.file
             try:
-                write_durably(target, (spool.results_of(delivery.film) / delivery.file).read_bytes())
+                write_durably(target, (books.spool.results_of(delivery.film) / delivery.file).read_bytes())
             except OSError as error:
                 raise Away(f"the folder cannot be written to ({error.strerror})") from None
             yield delivery, Answer(DELIVERED)
@@ -159,12 +171,38 @@ def _status(answer: Dataset) -> int | None:
 
 
 def _commit(
-    association: Association, stored: Sequence[Delivery], committing: bool, queue: Queue, config: NodeConfig
-) -> None:
+    association: Association, stored: Sequence[Delivery], committing: bool, books: Books, config: NodeConfig
+) -> bool:
+    """Ask for the commitment of what was stored; returns whether a report came over the same association."""
     if not committing:
-        queue.put(stored, DELIVERED)
+        books.queue.put(stored, DELIVERED)
+        books.finish({delivery.film for delivery in stored})
     elif stored:
-        transaction = ask_commitment(association, stored, queue, config.delivery)
+        transaction = ask_commitment(association, stored, books.queue, config.delivery)
         until = time.monotonic() + REPORT_SECONDS
-        while transaction and queue.asked_under(transaction) and time.monotonic() < until:
+        while transaction and time.monotonic() < until:
+            if not books.queue.asked_under(transaction):
+                return True
             time.sleep(0.02)
+    return False
+
+
+class _Answered:
+    """Whether a report that came over an association is answered, so that the association may be released."""
+
+    def __init__(self) -> None:
+        self._answering = False
+        self._sent = threading.Event()
+
+    def message_sent(self, event: evt.Event) -> None:
+        """An answer to a report is about to be sent."""
+        self._answering = self._answering or isinstance(event.message, N_EVENT_REPORT_RSP)
+
+    def pdu_sent(self, event: evt.Event) -> None:
+        """It was sent, if it was one."""
+        if self._answering and isinstance(event.pdu, P_DATA_TF):
+            self._sent.set()
+
+    def wait(self) -> None:
+        """Wait a little until the answer was sent."""
+        self._sent.wait(REPORT_SECONDS)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from bonexage.disk import remove_partial, sync_folder, write_atomically, write_durably
 from bonexage.errors import WrongUse
-from bonexage.node.queue import ASIDE, DEAD, DONE, Film, Queue
+from bonexage.node.queue import ASIDE, ASSESSED, DEAD, WAITING, Film, Queue
 
 LOCK: Final = "lock"
 REASON: Final = "reason.txt"
@@ -107,15 +107,19 @@ class Spool:
         self.film(film).unlink(missing_ok=True)
         shutil.rmtree(self.results_of(film.number), ignore_errors=True)
 
+    def holds(self, film: Film) -> bool:
+        """Whether there are files of a film that waits."""
+        return self.film(film).exists() or self.results_of(film.number).exists()
+
     def unlay(self, number: int) -> None:
         """Take a film out of the dead letters."""
         shutil.rmtree(self._kept[DEAD] / f"film-{number}", ignore_errors=True)
 
     def sweep(self, queue: Queue) -> None:
         """Remove what a killed process left behind and the queue does not know; nobody may be at work."""
-        films = queue.films()
-        needed = {film.file for film in films if film.state not in (DONE, ASIDE)}
-        results = {str(film.number) for film in films if film.state not in (DONE, ASIDE)}
+        films = queue.films(WAITING, ASSESSED, DEAD)
+        needed = {film.file for film in films}
+        results = {str(film.number) for film in films}
         dead = {f"film-{film.number}" for film in films if film.state == DEAD}
         remove_partial(self.films)
         for path, known in (

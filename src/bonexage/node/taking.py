@@ -45,7 +45,7 @@ class Door:
         Args:
             uid: its SOP Instance UID, or what else names it.
             data: its file.
-            name: what its results are to be called, where they are not called by their UIDs.
+            name: its path in the folder it came from, if it came from one.
 
         Raises:
             DiskFull: there is too little room.

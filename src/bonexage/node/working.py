@@ -7,9 +7,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from bonexage.node.books import Books
 from bonexage.node.config import Delivery as Limits
 from bonexage.node.judging import Judged, NoFilm
 from bonexage.node.logs import Log, error_facts
@@ -17,16 +19,12 @@ from bonexage.node.metrics import Counters
 from bonexage.node.queue import (
     ASIDE,
     DEAD,
-    DONE,
     WAITING,
     Delivery,
     Film,
-    Queue,
     Result,
 )
 from bonexage.node.sending import Away, Send
-from bonexage.node.spool import Spool
-from bonexage.node.taking import Door
 
 # So often assessing a film is begun, be it that it fails or that the process is killed on it.
 MOST_ATTEMPTS: Final = 10
@@ -42,30 +40,25 @@ class Work:
     """What both kinds of work need.
 
     Attributes:
-        door: the queue, the spool, and what tells that something arrived.
+        books: the queue and the state folder.
+        arrived: set whenever a film was taken.
         limits: how often and how long is tried.
         counters: what is counted.
-        log: where it is told.
         stop: set when work is to end.
         judged: set whenever there may be something to send.
     """
 
-    door: Door
+    books: Books
+    arrived: threading.Event
     limits: Limits
     counters: Counters
-    log: Log
     stop: threading.Event
     judged: threading.Event
 
     @property
-    def queue(self) -> Queue:
-        """The queue."""
-        return self.door.queue
-
-    @property
-    def spool(self) -> Spool:
-        """The state folder."""
-        return self.door.spool
+    def log(self) -> Log:
+        """Where it is told."""
+        return self.books.log
 
 
 def judge_films(work: Work, judging: Judging, destinations: Callable[[Result], Iterable[str]]) -> None:
@@ -76,19 +69,26 @@ def judge_films(work: Work, judging: Judging, destinations: Callable[[Result], I
         judging: what makes results of a film's bytes.
         destinations: where a result goes, by name.
     """
+    failures = 0
     while not work.stop.is_set():
-        work.door.arrived.clear()
+        work.arrived.clear()
+        film = None
         try:
-            film = work.queue.begin_next()
+            film = work.books.queue.begin_next()
             if film:
                 _judge(work, film, judging, destinations)
                 work.judged.set()
+            failures = 0
         except (OSError, sqlite3.Error) as error:
+            failures += 1
             work.log("disk-refused", **error_facts(error))
-            work.stop.wait(work.limits.first_wait_seconds)
+            with suppress(sqlite3.Error):
+                if film:
+                    work.books.queue.forgive(film)
+            work.stop.wait(work.limits.wait_seconds(failures))
             continue
         if film is None:
-            _wait(work, work.door.arrived, POLL_SECONDS)
+            _wait(work, work.arrived, POLL_SECONDS)
 
 
 def send_results(work: Work, destination: str, send: Send) -> None:
@@ -123,51 +123,48 @@ def send_results(work: Work, destination: str, send: Send) -> None:
 def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Result], Iterable[str]]) -> None:
     began = time.monotonic()
     if film.attempts > MOST_ATTEMPTS:
-        reason = film.reason or "the node ended each time it was at work on it"
-        _lay(work, film, DEAD, reason)
+        work.books.lay_film(film, DEAD, film.reason or "the node ended each time it was at work on it")
         return
     try:
-        judged = judging(work.spool.film(film).read_bytes(), film)
+        data = work.books.spool.film(film).read_bytes()
+    except FileNotFoundError:
+        work.books.lay_film(film, DEAD, "its file is gone from the state folder")
+        return
+    try:
+        judged = judging(data, film)
     except NoFilm as error:
         work.counters.judged.labels("aside").inc()
-        _lay(work, film, ASIDE, f"{error.problem}. {error.remedy}.")
-        work.spool.release(film)
+        work.books.lay_film(film, ASIDE, f"{error.problem}. {error.remedy}.")
         return
     except Exception as error:  # a fault of ours must not lose a film, nor keep others waiting
         work.log("unforeseen", film=film.number, **error_facts(error))
         at = time.time() + work.limits.wait_seconds(film.attempts)
-        work.queue.put_film(film, WAITING, f"judging it failed ({type(error).__name__})", next_at=at)
+        reason = f"judging it failed ({type(error).__name__})"
+        work.books.queue.put_film(film, WAITING, reason, next_at=at)
         return
-    work.spool.put_results(film, judged.files)
+    work.books.spool.put_results(film, judged.files)
     deliveries = [(name, result) for result in judged.results for name in destinations(result)]
-    work.queue.assessed(film, judged.status, deliveries)
+    work.books.queue.assessed(film, judged.status, deliveries)
+    work.books.finish([film.number])
     seconds = time.monotonic() - began
     work.counters.judged.labels(judged.status).inc()
     work.counters.seconds.observe(seconds)
     work.log("judged", film=film.number, status=judged.status, seconds=round(seconds, 3))
 
 
-def _lay(work: Work, film: Film, state: str, reason: str) -> None:
-    work.spool.lay(film, state, reason)
-    work.queue.put_film(film, state, reason)
-    work.log("put-aside" if state == ASIDE else "dead", film=film.number, reason=reason)
-
-
 def _send_due(work: Work, destination: str, send: Send) -> int:
     """Send what is due; returns how much that was."""
-    due = work.queue.due(destination, WAITING, most=BATCH)
-    seen: set[int] = set()
+    due = work.books.queue.due(destination, WAITING, most=BATCH)
     try:
         for delivery, answer in send(due):
-            seen.add(delivery.film)
             if answer.state:
                 work.counters.sent.labels(destination, "stored").inc()
-                work.queue.put([delivery], answer.state, reason="", attempts=0)
+                work.books.queue.put([delivery], answer.state, reason="")
             else:
                 _refused(work, delivery, answer.reason)
         return len(due)
     finally:
-        _finish(work, {each.film for each in due} | seen)
+        work.books.finish({each.film for each in due})
 
 
 def _refused(work: Work, delivery: Delivery, reason: str) -> None:
@@ -178,33 +175,16 @@ def _refused(work: Work, delivery: Delivery, reason: str) -> None:
         "refused", film=delivery.film, destination=delivery.destination, reason=reason, attempts=attempts
     )
     if attempts >= work.limits.refusals:
-        _bury(work, [delivery], reason)
+        work.books.bury([delivery], reason)
     else:
         at = time.time() + work.limits.wait_seconds(attempts)
-        work.queue.put([delivery], WAITING, attempts=attempts, next_at=at, reason=reason)
+        work.books.queue.put([delivery], WAITING, attempts=attempts, next_at=at, reason=reason)
 
 
 def _give_up(work: Work, destination: str, reason: str) -> None:
     """Put to the dead letters what waits for a destination for too long."""
     before = time.time() - work.limits.give_up_hours * _HOUR
-    _bury(work, work.queue.waiting_since(destination, before), reason)
-
-
-def _bury(work: Work, deliveries: list[Delivery], reason: str) -> None:
-    for delivery in deliveries:
-        why = f"{delivery.destination}: {reason}. Then: bonexage queue --retry {delivery.film}"
-        work.spool.lay(work.queue.film(delivery.film), DEAD, why)
-        work.queue.put([delivery], DEAD, reason=reason)
-        work.log("dead", film=delivery.film, destination=delivery.destination, reason=reason)
-
-
-def _finish(work: Work, films: Iterable[int]) -> None:
-    """Forget the files of those of some films that are done."""
-    for number in films:
-        film = work.queue.film(number)
-        if film.state == DONE:
-            work.spool.release(film)
-            work.log("done", film=number)
+    work.books.bury(work.books.queue.waiting_since(destination, before), reason)
 
 
 def _wait(work: Work, event: threading.Event, seconds: float) -> None:

@@ -154,14 +154,17 @@ def _films_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
         return
     inner = [entry.name for entry in entries if entry.is_dir()]
     for entry in entries:
-        if entry.name not in inner and _is_film(folder / entry.name):
+        if entry.name not in inner and is_film(folder / entry.name):
             yield folder / entry.name
     for name in inner:
         yield from _films_below(folder / name, above | {real})
 
 
-def _is_film(path: Path) -> bool:
-    """A picture by its suffix; a DICOM image by its first bytes, if its suffix does not speak against it."""
+def is_film(path: Path) -> bool:
+    """Whether a file is a film: a picture by its suffix, a DICOM image by its first bytes.
+
+    These count only where the suffix does not speak against them.
+    """
     if path.suffix.lower() in FILM_SUFFIXES:
         return True
     if not _may_be_dicom(path) or not stat.S_ISREG(_mode(str(path))):

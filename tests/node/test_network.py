@@ -1,0 +1,103 @@
+"""The node on a bad network: TLS, associations that are never finished, and bytes that are no DICOM."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bonexage.errors import WrongUse
+from bonexage.node.config import Tls
+from bonexage.node.tls import calling_context, listening_context
+from dicoms import dataset
+from node.archive import Archive, listening, send
+from node.nodes import running, write_config
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for localhost that signs itself, and its key."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl is not installed: no certificate to test with")
+    folder = tmp_path_factory.mktemp("tls")
+    made = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2"]
+    out = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*made, *named, *out], check=True, capture_output=True)
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+def test_films_come_and_results_go_over_tls_with_certificates_of_both_sides(
+    tmp_path: Path, certificate: tuple[str, str]
+) -> None:
+    cert, key = certificate
+    both = Tls(cert, key, cert)
+    said = f'certificate = "{cert}"\nkey = "{key}"\nauthorities = "{cert}"'
+    archive = Archive()
+    with listening(archive, tls=listening_context(both, 10)) as port:
+        config = write_config(
+            tmp_path, port, listen=f"[listen.tls]\n{said}", destination=f"[destinations.tls]\n{said}"
+        )
+        with running(config) as node:
+            context = calling_context(both)
+            assert context
+            assert send(node.port, dataset(), tls=(context, "127.0.0.1")) == [0]
+            node.wait_for("done")
+            stranger = calling_context(Tls(authorities=cert))
+            assert send(node.port, dataset(), tls=(stranger, "127.0.0.1")) is None
+            assert send(node.port, dataset()) is None
+    assert archive.modalities() == ["DOC", "OT", "SR"]
+
+
+def test_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path, certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    tls = f'[listen.tls]\ncertificate = "{cert}"\nkey = "{key}"'
+    with running(write_config(tmp_path, listen=tls)) as node:
+        silent = socket.create_connection(("127.0.0.1", node.port))
+        assert send(node.port, tls=(calling_context(Tls(authorities=cert)), "127.0.0.1")) == [0]
+        silent.close()
+
+
+def test_a_tls_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="a TLS file cannot be used"):
+        listening_context(Tls(str(tmp_path / "c"), str(tmp_path / "k")), 10)
+    assert calling_context(Tls()) is None
+
+
+def test_half_associations_and_noise_are_ended_and_others_are_served(tmp_path: Path) -> None:
+    listen = "idle_seconds = 1.0\nassociations = 2"
+    with running(write_config(tmp_path, listen=listen)) as node:
+        silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(3)]
+        for said in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            struct.pack(">BBL", 4, 0, 0xFFFFFFFF) + b"\0" * 100,
+            struct.pack(">BBL", 1, 0, 200) + b"\0" * 20,
+        ):
+            noisy = socket.create_connection(("127.0.0.1", node.port))
+            noisy.sendall(said)
+            silent.append(noisy)
+        for each in silent:
+            each.settimeout(20)
+            while each.recv(1000):
+                pass
+            each.close()
+        assert send(node.port, dataset()) == [0]
+
+
+def test_no_more_associations_are_served_at_once_than_may_be(tmp_path: Path) -> None:
+    from pynetdicom import AE
+    from pynetdicom.sop_class import Verification
+
+    with running(write_config(tmp_path, listen="associations = 1")) as node:
+        entity = AE("SCANNER")
+        entity.add_requested_context(Verification)
+        held = entity.associate("127.0.0.1", node.port, ae_title="BONEXAGE")
+        assert held.is_established
+        assert send(node.port) is None
+        held.release()
+        assert send(node.port) == [0]
