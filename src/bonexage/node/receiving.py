@@ -78,7 +78,7 @@ class Listener:
         return int(self.server.server_address[1])
 
     def close(self, seconds: float) -> None:
-        """Take no more associations, let those that are established end by themselves for a time, end the rest."""
+        """Take no more associations, wait a while for the established ones to end, and end the rest."""
         self.server.shutdown()
         until = time.monotonic() + seconds
         for association in self.server.active_associations:
