@@ -90,3 +90,9 @@ class TrainingStopped(BonexageError):
     """A training run that stopped itself; what it had reached is kept on disk."""
 
     exit_code = 3
+
+
+class ClusterStopped(BonexageError):
+    """Reading on a cluster that ended before all films were read; what was read is kept."""
+
+    exit_code = 3

@@ -59,8 +59,10 @@ class Sink:
 
 
 @contextmanager
-def to_table(out: Path, settings: Mapping[str, Any], tally: Tally, resume: bool) -> Iterator[Sink]:
-    """A table, row by row in a journal first."""
+def to_table(
+    out: Path, settings: Mapping[str, Any], tally: Tally, resume: bool, *, empty: bool = False
+) -> Iterator[Sink]:
+    """A table, row by row in a journal first; one without rows only where `empty` says so."""
     from bonexage.reports.journal import Journal, journal_path
     from bonexage.reports.table import record
     from bonexage.reports.text import line
@@ -84,7 +86,7 @@ def to_table(out: Path, settings: Mapping[str, Any], tally: Tally, resume: bool)
         except KeyboardInterrupt:
             note(f"{tally.done} films are kept in {journal.path}; the same with --resume goes on from there.")
             raise
-        if tally.done:
+        if tally.done or empty:
             journal.finish()
             note(f"Table: {out}")
         else:

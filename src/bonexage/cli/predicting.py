@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bonexage.cli.asking import TOKEN_VARIABLE, client_of
 from bonexage.cli.front import Coverage, Model, Threads, Views, app, as_share, conclude
 from bonexage.cli.outcomes import Form, Reports, Tally, to_stdout, to_table, told, use_up
+from bonexage.cli.spreading import Asked, check_spread, predict_on_cluster, predict_shard
 from bonexage.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     "bonexage predict hand.png --sex F --age-months 126\n\n"
     "bonexage predict films/ --subjects subjects.csv --out readings.csv\n\n"
     "bonexage predict 'films/**/*.png' --sex M --report reports/ --pdf\n\n"
-    "find films -name '*.png' | bonexage predict - --format jsonl"
+    "find films -name '*.png' | bonexage predict - --format jsonl\n\n"
+    "bonexage predict films/ --shard 3/16 --out readings.parquet\n\n"
+    "bonexage predict s3://bucket/films/ --ray 10.0.0.1:6379 --out s3://bucket/readings.parquet"
 )
 def predict(
     paths: Annotated[
@@ -55,7 +58,7 @@ def predict(
         str | None,
         typer.Option(metavar="URL", help=f"Service that assesses the films, with ${TOKEN_VARIABLE}."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Table to write: .csv, .json, .jsonl or .parquet.")] = None,
+    out: Annotated[str | None, typer.Option(help="Table to write: .csv, .json, .jsonl or .parquet.")] = None,
     form: Annotated[
         Form, typer.Option("--format", help="Form of the standard output, without --out.")
     ] = Form.TEXT,
@@ -78,14 +81,33 @@ def predict(
         bool,
         typer.Option("--deidentify", help="Leave who the films show, and their names, out of all results."),
     ] = False,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="What the network runs on.")] = "cpu",
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Read the I-th of N shares of the films; --out is then a folder."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local", help="Read on a Ray cluster; --out is then a folder."),
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(min=1, help="Models at work with --ray.", show_default="as many as there is room for"),
+    ] = None,
+    part: Annotated[int, typer.Option(min=1, help="Films a part of the table with --ray.")] = 4096,
 ) -> None:
     """Estimate the bone age of films."""
     from bonexage.cli.archiving import Archive, archived, check_archive
-    from bonexage.model.assessor import Assessor, assess_many
+    from bonexage.model.assessor import Assessor, assess_many, name_of
     from bonexage.model.bundle import load_bundle
     from bonexage.reading.files import list_films
     from bonexage.subject import Sex, Subject
 
+    check_spread(
+        {"--shard": shard, "--ray": ray},
+        out,
+        {"--report": report, "--dicom-out": dicom_out, "--fhir-out": fhir_out, "--deidentify": deidentify},
+    )
     if resume and (out is None or report is not None):
         raise WrongUse(
             "--resume goes on with a table", remedy="Give --out, and make a --report without --resume"
@@ -106,14 +128,17 @@ def predict(
         "--model": model,
         "--threads": threads,
         "--views": views > 1,
+        "--device": device != "cpu",
+        "--shard": shard,
+        "--ray": ray,
         "--report": report,
         "--dicom-out": dicom_out,
         "--fhir-out": fhir_out,
         "--deidentify": deidentify,
     }
     client = client_of(server, only_here) if server else None
-    source = client or Assessor(load_bundle(model), threads=threads, views=views)
-    answering = source.model
+    bundle = None if client else load_bundle(model)
+    answering = name_of(bundle, views) if bundle else str(client and client.model)
     settings = {
         "model": answering,
         "coverage": share,
@@ -122,16 +147,34 @@ def predict(
         "age_months": age_months,
         "page": page,
     }
+    if bundle and (shard is not None or ray is not None):
+        wanted = Asked(
+            paths=asked,
+            known=subject_for,
+            out=str(out),
+            settings=settings,
+            coverage=share,
+            page=page,
+            threads=threads,
+            views=views,
+            device=device,
+        )
+        if shard is not None:
+            predict_shard(shard, wanted, bundle)
+        else:
+            predict_on_cluster(str(ray), wanted, bundle, actors, part)
+        return
+    source = Assessor(bundle, threads=threads, views=views, device=device) if bundle else client
     tally = Tally()
     films = list_films(asked)
-    with to_table(out, settings, tally, resume) if out else to_stdout(form, tally) as sink:
+    with to_table(Path(out), settings, tally, resume) if out else to_stdout(form, tally) as sink:
         remaining = sink.remaining(films)
         if isinstance(source, Assessor):
             outcomes = assess_many(source, remaining, subject_for, coverage=share, page=page)
             reports = Reports(report, pdf) if report else None
             archived_too = archived(outcomes, archive, source.bundle)
             use_up(told(archived_too, sink.add, tally), reports, source, page)
-        else:
+        elif source:
             for _ in told(
                 source.assess_many(remaining, subject_for, coverage=share, page=page), sink.add, tally
             ):

@@ -37,7 +37,7 @@ from bonexage.model.likeness import LEAST_LIKENESS, Likeness
 from bonexage.model.locate import Finding, Locator
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import Explanation, lay_on_film
-from bonexage.model.runtime import Outputs, Runtime, usable_cores
+from bonexage.model.runtime import Device, Outputs, Runtime, usable_cores
 from bonexage.model.stated import hand_cautions, settle
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
@@ -76,6 +76,7 @@ class Assessor:
         threads: int | None = None,
         size: tuple[int, int] | None = None,
         views: int = 1,
+        device: Device = "cpu",
     ) -> None:
         """Load the bundle's network.
 
@@ -87,10 +88,12 @@ class Assessor:
             views: answer with the mean of so many views of the hand, the first as it was found and the others
                 a little turned, shifted, larger or smaller, in as many times the time. Intervals stay those
                 of one view, whose error is not smaller on average.
+            device: what the network runs on; hands are found on the CPU.
 
         Raises:
             BundleError: the network cannot be loaded, or insists on another input size than the bundle names.
-            WrongUse: the size is too small, or several views are asked of a model that finds no hand.
+            WrongUse: the size is too small, several views are asked of a model that finds no hand, or ONNX
+                Runtime has no such device.
         """
         if views < 1 or (views > 1 and bundle.locator is None):
             raise WrongUse(
@@ -99,7 +102,7 @@ class Assessor:
             )
         self._views = views
         self._bundle = bundle
-        self._runtime = Runtime(bundle.onnx, threads=threads)
+        self._runtime = Runtime(bundle.onnx, threads=threads, device=device)
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
         self._locator = Locator(bundle.locator, threads=1) if bundle.locator else None
         self._likeness = Likeness(bundle.hands) if bundle.hands else None
@@ -112,7 +115,7 @@ class Assessor:
     @property
     def model(self) -> str:
         """The model's name and hash, `name@hash`, and how many views it reads where they are several."""
-        return self._bundle.model + (f"+{self._views}views" if self._views > 1 else "")
+        return name_of(self._bundle, self._views)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -312,6 +315,11 @@ class Assessor:
         """The least and the most bone age that the network learned from, where the bundle tells."""
         ages = self._bundle.description.data.get("ages_months")
         return None if ages is None else (ages[0], ages[1])
+
+
+def name_of(bundle: Bundle, views: int) -> str:
+    """What an assessor of a bundle that reads so many views calls itself."""
+    return bundle.model + (f"+{views}views" if views > 1 else "")
 
 
 def assess_many(

@@ -1,19 +1,22 @@
-"""ONNX Runtime runs a bundle's network on the CPU."""
+"""ONNX Runtime runs a bundle's network, on the CPU or a GPU."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonexage.errors import BundleError
+from bonexage.errors import BundleError, WrongUse
 
 ALL_OUTPUTS: Final = ("months", "embedding", "activation_map", "views")
 """What a graph may give; every one gives months."""
 
+Device: TypeAlias = Literal["cpu", "cuda"]
+
+_PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _INPUT_RANK: Final = 4
 
 
@@ -46,17 +49,19 @@ class Outputs:
 class Runtime:
     """A network ready to run; `run` may be called from several threads at once."""
 
-    def __init__(self, onnx: bytes, *, threads: int | None = None) -> None:
+    def __init__(self, onnx: bytes, *, threads: int | None = None, device: Device = "cpu") -> None:
         """Load a graph with inputs `radiograph` and `male` and the output `months`.
 
         Args:
             onnx: the serialised graph.
             threads: CPU threads; None for all this process may use.
+            device: what it runs on.
 
         Raises:
             BundleError: ONNX Runtime cannot load it, or its inputs and outputs are others.
+            WrongUse: ONNX Runtime has no such device.
         """
-        self._session = open_session(onnx, threads)
+        self._session = open_session(onnx, threads, device)
         inputs = {each.name: each.shape for each in self._session.get_inputs()}
         self._outputs = [each.name for each in self._session.get_outputs() if each.name in ALL_OUTPUTS]
         if set(inputs) != {"radiograph", "male"} or "months" not in self._outputs:
@@ -100,17 +105,29 @@ class Runtime:
         return Outputs(months, **given)
 
 
-def open_session(onnx: bytes, threads: int | None) -> Any:
-    """An ONNX Runtime session for a serialised graph; raises BundleError where it cannot be loaded."""
+def open_session(onnx: bytes, threads: int | None, device: Device = "cpu") -> Any:
+    """An ONNX Runtime session for a serialised graph.
+
+    Raises:
+        BundleError: it cannot be loaded.
+        WrongUse: ONNX Runtime has no such device.
+    """
     import onnxruntime
 
+    if _PROVIDERS[device] not in onnxruntime.get_available_providers():
+        raise WrongUse(
+            f"the ONNX Runtime that is installed cannot run on {device}",
+            remedy="Install onnxruntime-gpu in its place, or leave --device out",
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            onnx, options, providers=list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
+        )
     except Exception as error:  # ONNX Runtime's exceptions share no narrower base
         raise BundleError(
             f"ONNX Runtime cannot load the network ({_first_line(error)})",

@@ -20,6 +20,7 @@ from bonexage.reading.dicomweb import film_bytes as fetched_bytes
 from bonexage.reading.dicomweb import films_of_study, is_film_address, is_study_address
 from bonexage.reading.identity import FilmIdentity
 from bonexage.reading.images import decode_image
+from bonexage.reading.remote import bytes_at, files_at, is_address
 
 FILM_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom", ".dic"})
@@ -83,10 +84,11 @@ def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator
     """Name the films that are asked for, one after the other; of a DICOM file no more than its kind is read.
 
     A path is a film; a folder or a zip archive (all pictures and DICOM images in it and below, sorted by
-    name); a DICOMDIR (the images that it names); a study by its DICOMweb address (its images); a pattern such
-    as `films/*.png` (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst, with a
-    path a line as seen from the working folder; or `-`, the same from the standard input. What matches
-    nothing is named as it was given, so that it is reported when it cannot be read.
+    name); an address that fsspec knows, such as `s3://bucket/films/` or a pattern there (pictures and DICOM
+    by their suffixes); a DICOMDIR (the images that it names); a study by its DICOMweb address (its images); a
+    pattern such as `films/*.png` (`**` goes below); a list file, written `@names` or ending in .txt, .list or
+    .lst, with a path a line as seen from the working folder; or `-`, the same from the standard input. What
+    matches nothing is named as it was given, so that it is reported when it cannot be read.
 
     Args:
         paths: what was asked for.
@@ -105,8 +107,8 @@ def _asked_for(path: str, stdin: TextIO) -> Iterable[str]:
     mode = _mode(path)
     if path == "-":
         return _names_in(stdin)
-    if is_study_address(path):
-        return _of_study(path)
+    if is_study_address(path) or is_address(path):
+        return _of_study(path) if is_study_address(path) else _elsewhere(path)
     if stat.S_ISDIR(mode):
         return _below(path)
     if stat.S_ISREG(mode):
@@ -226,6 +228,16 @@ def _of_study(address: str) -> Iterator[str]:
     yield from films or [address]
 
 
+def _elsewhere(address: str) -> Iterator[str]:
+    """The films at and below an address, by suffix; itself where it cannot be listed or holds none."""
+    try:
+        found = files_at(address)
+    except BonexageError:
+        found = []
+    films = [name for name in found if PurePosixPath(name).suffix.lower() in FILM_SUFFIXES | DICOM_SUFFIXES]
+    yield from films or [address]
+
+
 def _found(folder: Path, parts: tuple[str, ...]) -> Path:
     """Where a file of a disc lies; some systems show a disc's names in small letters."""
     path, small = folder.joinpath(*parts), folder.joinpath(*(part.lower() for part in parts))
@@ -266,6 +278,8 @@ def film_bytes(path: str | Path) -> bytes:
     path, name = Path(path), str(path)
     if is_film_address(name):
         return fetched_bytes(name)
+    if is_address(name):
+        return bytes_at(name, MAX_BYTES)
     if is_study_address(name):
         films_of_study(name)
         raise UnreadableFile("the study holds no picture", remedy="Name another study", subject=name)

@@ -98,7 +98,7 @@ def write_table(records: Iterable[Record], out: Path) -> None:
     check_table_path(out)
     with opened_atomically(out) as file:
         if out.suffix.lower() == ".parquet":
-            _write_parquet(records, file)
+            write_parquet(records, file)
             return
         stream = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
         with row_writer(stream, text_format(out)) as write:
@@ -148,7 +148,8 @@ def row_writer(stream: TextIO, as_format: TextFormat) -> Iterator[Callable[[Reco
             stream.write("[]\n" if before == "[\n" else "\n]\n")
 
 
-def _write_parquet(records: Iterable[Record], out: BinaryIO) -> None:
+def write_parquet(records: Iterable[Record], out: BinaryIO) -> None:
+    """Write rows to an open file as Parquet; raises ImportError where pyarrow is not installed."""
     import pyarrow as pa
     from pyarrow import parquet
 

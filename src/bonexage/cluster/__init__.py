@@ -1,0 +1,1 @@
+"""Many films on many machines: shares of a list for any scheduler, and Ray Data."""
