@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench faults clean
+.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench faults clinic clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -120,6 +120,10 @@ bench: environment ## Every benchmark, one claim each
 
 faults: environment ## Trials that plant faults for many minutes, all or FAULTS=name; writes RELIABILITY.md
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m trials $(FAULTS)
+
+clinic: environment ## Films through the node into Debian's Orthanc and back by DICOMweb; installs what is missing with apt
+	tests/clinic_live/install.sh
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/clinic_live
 
 clean: ## Remove what was made, environments included
 	rm -rf $(VENV) $(DEMO_VENV) $(WHEEL_VENV) $(LOCK_VENV) dist demo .coverage .mypy_cache .pytest_cache .ruff_cache
