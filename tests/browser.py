@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,9 @@ class Browser:
     def open(self, page: Path) -> None:
         self._ask("url", {"url": page.resolve().as_uri()})
 
+    def go(self, address: str) -> None:
+        self._ask("url", {"url": address})
+
     def narrow(self, width: int) -> None:
         """Show pages as a screen of so many pixels' width would."""
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
@@ -37,6 +40,45 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script returns; a promise is waited for."""
         return self._ask("execute/sync", {"script": script, "args": list(arguments)})
+
+    def choose(self, selector: str, files: Sequence[Path]) -> None:
+        """Choose files in an input, as a person would in the window that it opens."""
+        found = self._ask("element", {"using": "css selector", "value": selector})
+        (element,) = found.values()
+        self._ask(f"element/{element}/value", {"text": "\n".join(str(file.resolve()) for file in files)})
+
+    def press(self, *keys: str, holding: str = "") -> None:
+        """Press keys one after another, each with another key held where one is named."""
+        done = [{"type": "keyDown", "value": holding}] if holding else []
+        for key in keys:
+            done += [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        done += [{"type": "keyUp", "value": holding}] if holding else []
+        self._ask("actions", {"actions": [{"type": "key", "id": "keyboard", "actions": done}]})
+
+    def drag(self, start: tuple[int, int], by: tuple[int, int], *, button: int = 0) -> None:
+        """Drag the mouse over the window with a button: 0 is the left one, 2 the right."""
+        moves = [
+            {"type": "pointerMove", "x": start[0], "y": start[1], "duration": 0},
+            {"type": "pointerDown", "button": button},
+            {"type": "pointerMove", "x": start[0] + by[0], "y": start[1] + by[1], "duration": 60},
+            {"type": "pointerUp", "button": button},
+        ]
+        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}
+        self._ask("actions", {"actions": [mouse]})
+
+    def wait(self, script: str, *arguments: Any, seconds: float = 30) -> Any:
+        """What a script returns as soon as that is true; fails where it does not become so."""
+        end = time.monotonic() + seconds
+        while not (said := self.run(script, *arguments)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {seconds:g} seconds: {script}")
+            time.sleep(0.05)
+        return said
+
+    def colours(self, scheme: str) -> None:
+        """Show pages as who prefers 'dark' or 'light' ones sees them."""
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        self._ask("goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": media})
 
     def printed(self) -> bytes:
         """The page as a PDF on A4, as the page itself asks to be printed."""

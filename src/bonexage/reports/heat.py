@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +22,30 @@ _MAP_INCHES: Final = 4.2  # height of the map where it stands alone
 _SIDE: Final = 700  # pixels of the longer side of what is drawn
 _STRONGEST: Final = 0.75  # opacity of the map where it is strongest
 _LEAST_MONTHS: Final = 0.1  # a map that moves less than this is drawn faint, not stretched to full colour
+
+
+_BAR_STEPS: Final = 33
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A map as a picture to lay over its film, clear where it is weak.
+
+    Attributes:
+        png: red, green, blue and opacity; of the film's shape.
+        most_months: what its strongest colours stand for, in months a cell.
+        colours: those of its bar, from towards younger to towards older, each as '#rrggbb'.
+        across: where it is strongest, as a share of the width from the left.
+        down: the same of the height from the top.
+        older: whether it moves the answer towards an older hand there.
+    """
+
+    png: bytes
+    most_months: float
+    colours: tuple[str, ...]
+    across: float
+    down: float
+    older: bool
 
 
 def heat_picture(pixels: NDArray[np.float32], months: NDArray[np.float32], assessment: Assessment) -> bytes:
@@ -57,15 +82,45 @@ def map_picture(film: Picture, months: NDArray[np.float32]) -> bytes:
     return sheet.as_png(figure)
 
 
+def overlay(months: NDArray[np.float32], side: int) -> Overlay:
+    """A map alone, to be laid over its film by whoever shows both.
+
+    Args:
+        months: as `heat_picture` takes them.
+        side: pixels of the longer side of the film as it is shown; the map has no more than it needs.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    height, width = months.shape
+    times = min(1.0, min(side, _SIDE) / max(height, width))
+    size = max(1, round(width * times)), max(1, round(height * times))
+    laid = np.asarray(Image.fromarray(np.ascontiguousarray(months)).resize(size, Image.Resampling.BILINEAR))
+    most = max(float(np.abs(laid).max()), _LEAST_MONTHS)
+    figure = sheet.new_figure(size[0] / sheet.DPI, size[1] / sheet.DPI)
+    figure.set_facecolor("none")
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1), frameon=False)
+    _draw_map(axes, laid, most)
+    colours = tuple(to_hex(each) for each in colormaps[COLOURS](np.linspace(0, 1, _BAR_STEPS)))
+    return Overlay(sheet.as_png(figure), most, colours, *_strongest(months))
+
+
 def strongest_in_words(months: NDArray[np.float32]) -> str:
     """Where a map is strongest and which way it moves the answer there, for who cannot see it."""
+    across, down, older = _strongest(months)
+    return (
+        f"Map over the film: it is strongest {across:.0%} of the width from the left and "
+        f"{down:.0%} of the height from the top, where it moves the answer towards "
+        f"{'an older' if older else 'a younger'} hand."
+    )
+
+
+def _strongest(months: NDArray[np.float32]) -> tuple[float, float, bool]:
+    """Where a map is strongest, as shares of width and height, and whether it goes towards older there."""
     row, column = np.unravel_index(np.abs(months).argmax(), months.shape)
     height, width = months.shape
-    return (
-        f"Map over the film: it is strongest {(column + 0.5) / width:.0%} of the width from the left and "
-        f"{(row + 0.5) / height:.0%} of the height from the top, where it moves the answer towards "
-        f"{'an older' if months[row, column] > 0 else 'a younger'} hand."
-    )
+    return float(column + 0.5) / width, float(row + 0.5) / height, bool(months[row, column] > 0)
 
 
 def _lay_map(figure: Figure, axes: Axes, film: Grey, months: NDArray[np.float32]) -> None:
@@ -76,12 +131,17 @@ def _lay_map(figure: Figure, axes: Axes, film: Grey, months: NDArray[np.float32]
     size = film.shape[1], film.shape[0]
     laid = np.asarray(Image.fromarray(np.ascontiguousarray(months)).resize(size, Image.Resampling.BILINEAR))
     most = max(float(np.abs(laid).max()), _LEAST_MONTHS)
-    scale = Normalize(-most, most)
     axes.imshow(film, cmap="gray", vmin=0, vmax=255)
-    axes.imshow(laid, cmap=COLOURS, norm=scale, alpha=_STRONGEST * np.abs(laid) / most)
+    _draw_map(axes, laid, most)
+    bar = figure.colorbar(ScalarMappable(Normalize(-most, most), COLOURS), ax=axes, fraction=0.046, pad=0.03)
+    bar.set_label("towards younger  ·  months a cell  ·  towards older", fontsize=9)
+
+
+def _draw_map(axes: Axes, laid: NDArray[np.float32], most: float) -> None:
+    """A map, clear where it is weak; `most` months have its strongest colours."""
+    opacity = _STRONGEST * np.abs(laid) / most
+    axes.imshow(laid, cmap=COLOURS, vmin=-most, vmax=most, alpha=opacity)
     for level, line in ((-most / 2, "dashed"), (most / 2, "solid")):  # its direction, without colours too
         if laid.min() < level < laid.max():
             axes.contour(laid, [level], colors="white", linestyles=line, linewidths=1.1)
     axes.set(xticks=[], yticks=[])
-    bar = figure.colorbar(ScalarMappable(scale, COLOURS), ax=axes, fraction=0.046, pad=0.03)
-    bar.set_label("towards younger  ·  months a cell  ·  towards older", fontsize=9)

@@ -24,6 +24,7 @@ from bonexage.serving.keeping import keep
 from bonexage.serving.logs import event
 from bonexage.serving.metrics import MEDIA_TYPE as METRICS_TYPE
 from bonexage.serving.metrics import Metrics
+from bonexage.serving.page import add_page
 from bonexage.serving.pool import Answer, Pool
 from bonexage.serving.problems import KINDS, Problem, answer
 from bonexage.serving.settings import Settings
@@ -112,6 +113,7 @@ def make_app(settings: Settings, bundle: Bundle) -> FastAPI:
     app.add_exception_handler(HTTPException, _no_route)
     add_assessing(app, service)
     add_state(app, service)
+    add_page(app, service)
     described_by_hand(app)
     return app
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from typing import Final
 
 from bonexage.assessment import Failure
@@ -12,6 +13,7 @@ from bonexage.errors import UnreadableFile, WrongUse
 from bonexage.reading.files import identity_in
 from bonexage.reports.film import FilmReport, film_report
 from bonexage.serving.looking import Look
+from bonexage.serving.words import LANGUAGES
 
 
 def _report(look: Look) -> FilmReport:
@@ -55,8 +57,24 @@ def _fhir(look: Look) -> bytes:
     return transaction([FilmResult(look.outcome, film, page=look.asked.page)]).encode()
 
 
-FORMS: Final[Mapping[str, Callable[[Look], bytes]]] = {"html": _html, "pdf": _pdf, "fhir": _fhir}
-OF_FAILURES: Final = frozenset({"fhir"})
+def _pane(look: Look, language: str) -> bytes:
+    from bonexage.serving.pane import Seen, pane
+    from bonexage.serving.words import words
+
+    film = look.radiograph.pixels if look.radiograph else None
+    seen = Seen(look.outcome, film, look.moved_months)
+    return pane(seen, read_plates(), look.assessor.bundle.description.figures, words(language))
+
+
+PANES: Final = {language: f"pane-{language}" for language in LANGUAGES}
+"""What is called the form that the page shows in a language."""
+FORMS: Final[Mapping[str, Callable[[Look], bytes]]] = {
+    "html": _html,
+    "pdf": _pdf,
+    "fhir": _fhir,
+    **{name: partial(_pane, language=language) for language, name in PANES.items()},
+}
+OF_FAILURES: Final = frozenset({"fhir", *PANES.values()})
 """The forms that also a film without an assessment has."""
 
 

@@ -1,0 +1,70 @@
+// The films in a zip archive, unpacked in the browser, each as a file of its own.
+
+const END = 0x06054b50;
+const ENTRY = 0x02014b50;
+const MOST_ENTRIES = 20000;
+const PICTURE = /\.(png|jpe?g|tiff?|bmp|webp|dcm|dicom|dic)$/i;
+const MAY_BE_DICOM = /(^|\/)[^/.]+$|\.[0-9.]+$/;
+const LITTER = /(^|\/)(\.|__MACOSX\/)|(^|\/)DICOMDIR$/i;
+
+export function isZip(file) {
+  return /\.zip$/i.test(file.name);
+}
+
+// Files of at most `most` bytes; throws where it is no archive that can be unpacked.
+export async function unzip(archive, most) {
+  const view = new DataView(await archive.arrayBuffer());
+  const end = endOf(view);
+  const count = view.getUint16(end + 10, true);
+  let at = view.getUint32(end + 16, true);
+  if (count > MOST_ENTRIES) throw new Error("too many files");
+  const films = [];
+  for (let number = 0; number < count; number++) {
+    if (view.getUint32(at, true) !== ENTRY) throw new Error("damaged");
+    const entry = {
+      encrypted: view.getUint16(at + 8, true) & 1,
+      method: view.getUint16(at + 10, true),
+      packed: view.getUint32(at + 20, true),
+      size: view.getUint32(at + 24, true),
+      start: view.getUint32(at + 42, true),
+    };
+    const [name, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
+    const path = new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, name));
+    at += 46 + name + extra + comment;
+    if (!LITTER.test(path) && (PICTURE.test(path) || MAY_BE_DICOM.test(path))) {
+      films.push(await unpacked(view, entry, `${archive.name}/${path}`, most));
+    }
+  }
+  return films.filter((film) => film !== null).sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+function endOf(view) {
+  for (let at = view.byteLength - 22; at >= Math.max(0, view.byteLength - 65557); at--) {
+    if (view.getUint32(at, true) === END) return at;
+  }
+  throw new Error("no archive");
+}
+
+async function unpacked(view, entry, name, most) {
+  if (entry.encrypted || ![0, 8].includes(entry.method)) throw new Error("encrypted or packed unlike others");
+  const start = entry.start + 30 + view.getUint16(entry.start + 26, true) + view.getUint16(entry.start + 28, true);
+  const bytes = new Blob([new Uint8Array(view.buffer, start, entry.packed)]);
+  if (entry.method === 0) return (await isFilm(name, bytes)) ? new File([bytes], name) : null;
+  if (entry.size > most) return new File([], name); // the server says of it what is to be said
+  const parts = [];
+  let length = 0;
+  const reader = bytes.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    length += value.length;
+    if (length > most) throw new Error("unpacks to more than it says");
+    parts.push(value);
+  }
+  const film = new File(parts, name);
+  return (await isFilm(name, film)) ? film : null;
+}
+
+// What has no picture's ending is one only with the mark of DICOM.
+async function isFilm(name, bytes) {
+  if (PICTURE.test(name)) return true;
+  return (await bytes.slice(128, 132).text()) === "DICM";
+}

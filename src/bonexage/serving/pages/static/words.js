@@ -1,0 +1,48 @@
+// The page's texts, as the server put them into it.
+
+const texts = JSON.parse(document.body.dataset.words);
+export const language = document.body.dataset.language;
+
+export function say(key, values = {}) {
+  return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+function plural(key, number) {
+  const one = number === 1 || (language === "fr" && number === 0);
+  return say(`${key}_${one ? "one" : "other"}`, { number });
+}
+
+export function counted(key, number) {
+  return plural(key, number);
+}
+
+export function age(months) {
+  const whole = Math.round(months);
+  return say("form.age", {
+    years: plural("form.years", Math.floor(whole / 12)),
+    months: plural("form.months", whole % 12),
+  });
+}
+
+export function share(part) {
+  return say("form.share", { number: Math.round(100 * part) });
+}
+
+// Speak to those who listen; the same words twice are heard twice.
+export function announce(text) {
+  const said = document.getElementById("said");
+  said.textContent = said.textContent === text ? `${text}\u00a0` : text;
+}
+
+let fading = 0;
+
+// Say something to everyone for a while.
+export function note(text) {
+  const place = document.getElementById("note");
+  place.hidden = false;
+  place.textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => {
+    place.hidden = true;
+  }, 6000);
+}

@@ -1,0 +1,286 @@
+"""The page as the service gives it: in the reader's language, under its own policy, with a film's result."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from bonexage import __version__
+from bonexage.assessment import Assessment, Caution, Failure, Interval, Reading
+from bonexage.atlas.plates import read_plates
+from bonexage.clinic.growth import score, standard_deviation_months
+from bonexage.errors import RefusedRadiograph, UnreadableFile
+from bonexage.reports.heat import overlay
+from bonexage.reports.table import FIELDS
+from bonexage.serving.growth_svg import growth_svg
+from bonexage.serving.page import POLICY
+from bonexage.serving.pane import Seen, pane
+from bonexage.serving.words import LANGUAGES, words
+from bonexage.subject import Sex, Subject
+from dicoms import as_bytes, dataset
+from hands import drawn_hand
+from services import png, running, settings
+
+HAND = drawn_hand(240, 180)
+VOID = {"meta", "link", "input", "img", "br", "rect"}
+
+
+class Balance(HTMLParser):
+    """Whether every element is closed where it was opened, and what attributes there are."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: set[str] = set()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open.pop() == tag, tag
+
+
+def said(months: float = 134.4, age: float | None = 120.0, sex: Sex = Sex.FEMALE) -> Assessment:
+    subject, interval = Subject(sex, age), Interval(months - 20, months + 20, 0.9)
+    sexes = (Sex.FEMALE, Sex.MALE) if sex is Sex.UNKNOWN else (sex,)
+    readings = tuple(Reading(each.value, months, interval) for each in sexes)
+    cautions = (Caution("rotated", "The hand lay turned by 40 degrees: it was set upright."),)
+    sds = score(months, subject, interval)
+    return Assessment("<b>.png", subject, months, interval, "small@0123456789ab", cautions, sds, readings)
+
+
+def shown(seen: Seen, language: str = "en") -> dict[str, str]:
+    made: dict[str, str] = json.loads(pane(seen, read_plates(), {}, words(language)))
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with running(settings(tmp_path_factory.mktemp("page"))) as made:
+        yield made
+
+
+def test_the_page_is_in_the_language_that_the_browser_asks_for_or_the_reader_chose(client: TestClient):
+    for language in LANGUAGES:
+        for answer in (
+            client.get("/", headers={"Accept-Language": f"{language},en;q=0.1"}),
+            client.get("/", params={"lang": language}, headers={"Accept-Language": "pl"}),
+        ):
+            assert f'<html lang="{words(language).tag}">' in answer.text
+            assert f"<h1>{words(language)('page.title')}</h1>" in answer.text
+            assert answer.headers["content-language"] == words(language).tag
+            assert answer.headers["vary"] == "Accept-Language"
+
+
+def test_the_page_names_model_and_purpose_and_links_every_language(client: TestClient):
+    page = client.get("/", params={"lang": "fr"}).text
+    assert client.get("/v1/model").json()["name"] in page
+    assert page.count(words("fr")("page.disclaimer")) >= 2
+    assert re.findall(r'href="\?lang=(\w+)"', page) == list(LANGUAGES)
+    assert re.search(r'lang=fr" [^>]*aria-current="true"', page)
+    assert "$" not in page
+    assert Balance(page).open == []
+
+
+def test_the_page_s_policy_lets_nothing_in_from_elsewhere_and_nothing_inline(client: TestClient):
+    answer = client.get("/")
+    assert answer.headers["content-security-policy"] == POLICY
+    assert "unsafe" not in POLICY
+    assert POLICY.startswith("default-src 'none'")
+    assert not re.search(r"https?://", answer.text)
+    assert not re.search(r"<style|<script(?![^>]*src=)", answer.text)
+    inline = {each for each in Balance(answer.text).attributes if each == "style" or each.startswith("on")}
+    assert inline == set()
+
+
+def test_all_that_the_page_asks_for_is_there_and_nothing_else(client: TestClient):
+    page = client.get("/").text
+    asked = re.findall(r'(?:href|src)="(page/[^"]+)"', page)
+    scripts = {name.split("/")[-1] for name in asked if name.endswith(".js")}
+    for _ in range(3):
+        texts = [client.get(f"/page/static/{name}").text for name in scripts]
+        scripts |= {name for text in texts for name in re.findall(r'from "\./(\w+\.js)"', text)}
+    for path in [f"/{name}" for name in asked] + [f"/page/static/{name}" for name in scripts]:
+        assert client.get(path).status_code == 200, path
+    assert client.get("/page/static/page.css").headers["content-type"].startswith("text/css")
+    assert client.get("/page/static/page.js").headers["content-type"].startswith("text/javascript")
+    assert client.get("/page/plates/F-120.png").headers["content-type"] == "image/png"
+    for path in ("/page/static/none.js", "/page/plates/plates.csv", "/page/static/..%2fpage.html"):
+        assert client.get(path).status_code == 404, path
+
+
+def test_a_film_s_result_has_its_row_and_what_the_page_shows_of_it(client: TestClient):
+    fields = {"sex": "F", "age_months": "120"}
+    files = {"file": ("hand.png", png(3))}
+    answer = client.post("/page/films", params={"lang": "de"}, files=files, data=fields)
+    assert answer.status_code == 200
+    given = answer.json()
+    assert given["row"] == client.post("/v1/assessments", files=files, data=fields).json()[0]
+    german = words("de")
+    assert given["age"] == german.age(given["row"]["bone_age_months"])
+    assert given["age"] in given["html"]
+    assert given["text"].startswith("hand.png\nDas Knochenalter beträgt ")
+    assert given["row"]["model"] in given["text"]
+    assert german("page.disclaimer") in given["text"]
+
+
+@pytest.mark.parametrize(
+    ("film", "status", "key"),
+    [
+        (b"no picture", "unreadable", "said.not_a_picture"),
+        (as_bytes(dataset(Modality="MR")), "refused", "said.no_radiograph_of"),
+    ],
+)
+def test_a_film_without_a_bone_age_says_why_and_what_to_do(client: TestClient, film, status, key):
+    answer = client.post(
+        "/page/films",
+        params={"lang": "es"},
+        files={"file": ("a.dcm" * (film != b"no picture") or "a.png", film)},
+    )
+    given = answer.json()
+    assert (answer.status_code, given["row"]["status"], given["age"]) == (200, status, "")
+    why = words("es").texts[key].partition("{")[0]
+    assert why in given["html"]
+    assert why in given["text"]
+    assert words("es")("result.what_to_do") in given["html"]
+    assert 'lang="en"' not in given["html"]
+
+
+def test_a_request_that_cannot_be_obeyed_is_a_problem_told_in_the_page_s_language(client: TestClient):
+    answer = client.post(
+        "/page/films", params={"lang": "fr"}, files={"file": ("a.png", png())}, data={"sex": "X"}
+    )
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["said"]
+    big = client.post(
+        "/page/films",
+        params={"lang": "de"},
+        content=b"x" * 40_000_000,
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert big.status_code == 413
+    assert big.json()["said"].startswith("Die Datei hat mehr als 32 MB. ")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("sex", Sex)
+def test_a_result_is_well_formed_and_escapes_what_it_is_given(language: str, sex: Sex):
+    for age in (None, 0.0, 120.0, 1440.0):
+        given = shown(Seen(said(age=age, sex=sex), HAND, (HAND - 0.5) * 4), language)
+        balance = Balance(given["html"])
+        assert balance.open == []
+        assert not {each for each in balance.attributes if each == "style" or each.startswith("on")}
+        assert "<b>" not in given["html"]
+        assert "&lt;b&gt;.png" in given["html"]
+        assert "small" in given["html"]
+        assert "0123456789ab" in given["html"]
+        assert __version__ in given["html"]
+        turned = words(language).translated("The hand lay turned by 40 degrees: it was set upright.")
+        assert turned
+        assert turned in given["html"]
+        assert turned in given["text"]
+
+
+def test_the_plates_beside_a_result_are_the_nearest_of_each_reading():
+    girls = re.findall(r"page/plates/(\w)-(\d+)\.png", shown(Seen(said(), HAND))["html"])
+    assert [sex for sex, _ in girls] == ["F", "F", "F"]
+    assert min(abs(float(age) - 134.4) for _, age in girls) <= 6
+    both = re.findall(r"page/plates/(\w)-", shown(Seen(said(sex=Sex.UNKNOWN), HAND))["html"])
+    assert sorted(both) == ["F", "F", "F", "M", "M", "M"]
+
+
+def test_the_film_of_a_result_is_the_picture_itself_and_its_map_has_its_shape():
+    html = shown(Seen(said(), HAND, (HAND - 0.5) * 4))["html"]
+    film, laid = (
+        Image.open(io.BytesIO(base64.b64decode(each)))
+        for each in re.findall(r"data:image/png;base64,([^\"]+)", html)
+    )
+    assert np.array_equal(np.asarray(film), np.rint(HAND * 255).astype(np.uint8))
+    assert laid.mode == "RGBA"
+    assert laid.width / laid.height == pytest.approx(film.width / film.height, rel=0.02)
+
+
+def test_a_map_alone_is_clear_where_nothing_moved_the_answer_and_coloured_where_something_did():
+    months = np.zeros((100, 80), np.float32)
+    months[20:30, 40:50] = -2.0
+    laid = overlay(months, 100)
+    pixels = np.asarray(Image.open(io.BytesIO(laid.png)))
+    assert pixels.shape == (100, 80, 4)
+    assert pixels[80, 10, 3] == 0
+    red, _, blue, opacity = pixels[25, 45].tolist()
+    assert opacity > 150
+    assert blue > red
+    assert (laid.most_months, laid.older) == (2.0, False)
+    assert laid.across == pytest.approx(40.5 / 80)
+    assert laid.down == pytest.approx(20.5 / 100)
+
+
+def test_a_failure_without_a_worker_s_word_and_one_in_no_catalogue_are_shown_in_english_and_marked_so():
+    failed = Failure("a.png", Subject(), UnreadableFile("it is <odd>", remedy="Do this"), "m@0")
+    html = shown(Seen(failed), "zh")["html"]
+    assert '<span lang="en">It is &lt;odd&gt;。</span>' in html
+    refused = Failure(
+        "a.png", Subject(), RefusedRadiograph("it shows more than one hand", remedy="Check the path"), "m@0"
+    )
+    assert words("zh")("state.refused") in shown(Seen(refused, HAND), "zh")["html"]
+
+
+def point(svg: str, kind: str) -> list[float]:
+    found = re.search(rf'class="{kind}" d="M([^"]+)"', svg)
+    assert found
+    return [float(number) for number in re.findall(r"-?[\d.]+", found[1])]
+
+
+@pytest.mark.parametrize("age", [30.0, 120.0, 170.0])
+def test_the_chart_puts_age_bone_age_interval_and_band_where_its_own_numbers_say(age: float):
+    svg = growth_svg(said(months=age + 14, age=age), words("en"))
+    ticks = [
+        (float(x), int(year))
+        for x, year in re.findall(r'<text x="([\d.]+)" y="292" text-anchor="middle">(\d+)<', svg)
+    ]
+    (x0, year0), (x1, year1) = ticks[0], ticks[-1]
+    scale = (x1 - x0) / (year1 - year0) / 12
+    cx, cy = (float(each) for each in re.findall(r'class="point" cx="([\d.]+)" cy="([\d.]+)"', svg)[0])
+    assert cx == pytest.approx(x0 + scale * (age - 12 * year0), abs=0.2)
+    heights = {int(y): float(at) for at, y in re.findall(r'y="([\d.]+)" text-anchor="end">(\d+)<', svg)}
+    tall = (heights[year0] - heights[year1]) / (year1 - year0) / 12
+    assert cy == pytest.approx(heights[year0] - 4 - tall * (age + 14 - 12 * year0), abs=0.2)
+    _, low, high, *_ = point(svg, "whisker")
+    assert low - high == pytest.approx(40 * tall, abs=0.3)
+    band = point(svg, "band")
+    corners = list(zip(band[::2], band[1::2], strict=True))
+    at_age = [y for x, y in corners if abs(x - cx) < 1.6 * scale]
+    spread = standard_deviation_months(age, Sex.FEMALE)
+    assert spread
+    assert max(at_age) - min(at_age) == pytest.approx(4 * spread * tall, rel=0.15)
+
+
+def test_without_a_chronological_age_there_is_no_chart():
+    assert growth_svg(said(age=None), words("en")) == ""
+    assert 'class="growth"' not in shown(Seen(said(age=None), HAND))["html"]
+    assert 'class="band"' not in growth_svg(said(sex=Sex.UNKNOWN), words("en"))
+
+
+def test_the_page_hands_its_scripts_the_fields_and_the_limit_of_the_service(client: TestClient):
+    page = client.get("/").text
+    assert f'data-fields="{",".join(FIELDS)}"' in page
+    most = int(re.findall(r'data-most-bytes="(\d+)"', page)[0])
+    assert 0.99 * 32_000_000 < most < 32_000_000
