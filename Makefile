@@ -103,6 +103,7 @@ trust: environment ## Measure what the carried model refuses, withstands and sho
 	$(VENV)/bin/python benchmarks/resolution.py
 	$(VENV)/bin/python benchmarks/intervals.py
 	-$(VENV)/bin/python benchmarks/refusal.py
+	-$(VENV)/bin/python benchmarks/cautions.py
 	-$(VENV)/bin/python benchmarks/robustness.py
 	-$(VENV)/bin/python benchmarks/explanation.py
 	$(VENV)/bin/python docs/write_trust.py

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from bonexage.assessment import Assessment
 from bonexage.disk import write_atomically
 from bonexage.evaluation.evaluate import measure
-from bonexage.learning.dataset import Part, gather_films
+from bonexage.learning.dataset import Part, TrainingFilm, gather_films
 from bonexage.learning.recipe import recipe_from_table
 from bonexage.model.assessor import Assessor
-from bonexage.model.bundle import load_bundle
+from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.calibration import BAND_MONTHS, Calibration, Cell, fit_calibration
 from bonexage.model.spread import SEXES, HeldOut, fit_spread
 
@@ -101,13 +101,17 @@ METHODS: Final[dict[str, Method]] = {
 }
 
 
+def held_out(bundle: Bundle, data: Path) -> list[TrainingFilm]:
+    """The films of a bundle's training that its network did not learn from."""
+    parts = recipe_from_table(dict(bundle.description.recipe), source="the bundle").parts
+    folders = [data / folder["name"] for folder in bundle.description.data["folders"]]
+    return [film for film in gather_films(folders, parts)[0] if film.part is not Part.TRAINING]
+
+
 def held_out_films(assessor: Assessor, data: Path) -> list[HeldOut]:
-    """The films of the bundle's training that its network did not learn from, as it reads them."""
-    description = assessor.bundle.description
-    parts = recipe_from_table(dict(description.recipe), source="the bundle").parts
-    folders = [data / folder["name"] for folder in description.data["folders"]]
-    films = [each.film for each in gather_films(folders, parts)[0] if each.part is not Part.TRAINING]
-    read = measure(assessor, films, progress=_progress)
+    """Those films as the bundle reads them."""
+    films = [each.film for each in held_out(assessor.bundle, data)]
+    read = measure(assessor, films, progress=tell)
     return [
         HeldOut(
             one.film.id,
@@ -121,7 +125,7 @@ def held_out_films(assessor: Assessor, data: Path) -> list[HeldOut]:
     ]
 
 
-def _progress(done: int, total: int) -> None:
+def tell(done: int, total: int) -> None:
     if done % 200 == 0 or done == total:
         print(f"{done} of {total} films read", flush=True)
 

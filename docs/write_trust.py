@@ -130,6 +130,43 @@ def refusal(measured: Stored) -> Iterator[str]:
     )
 
 
+def cautions(measured: Stored) -> Iterator[str]:
+    """How often each caution is given, on ordinary films and on those spoilt for it."""
+    yield from head(
+        "Cautions",
+        f"On how many of {measured['films']:,} ordinary films that the network did not learn from a caution",
+        f"is given, and on how many of {measured['spoilt_films']} that were spoilt for it: "
+        "`python benchmarks/cautions.py`.",
+        "No test film is read.",
+    )
+    spoilt: dict[str, list[Stored]] = {}
+    for each in measured["spoilt"]:
+        spoilt.setdefault(each["code"], []).append(each)
+    yield from table(
+        ("caution", "on ordinary films, %", "on spoilt films, %"),
+        (
+            (
+                f"`{code}`",
+                f"{100 * share:.1f}",
+                "; ".join(
+                    f"{each['strength']}: {100 * each['share']:.0f}".removeprefix(": ")
+                    for each in spoilt.get(code, ())
+                ),
+            )
+            for code, share in measured["ordinary"].items()
+        ),
+    )
+    apart = measured["likely_to_disagree"]
+    if "with" in apart and "without" in apart:
+        far, near = (percent(apart[given]["far_apart"]) for given in ("with", "without"))
+        yield from (
+            f"Model and reader are more than {measured['far_apart_months']:g} months apart on {far} % of the "
+            "films with",
+            f"`likely-to-disagree`, and on {near} % of the others.",
+            "",
+        )
+
+
 def robustness(measured: Stored) -> Iterator[str]:
     """How far readings move under changes of the film."""
     yield from head(
@@ -187,6 +224,7 @@ def page() -> str:
     parts = {
         "intervals": widths,
         "refusal": refusal,
+        "cautions": cautions,
         "robustness": robustness,
         "resolution": resolution,
         "explanation": explanation,

@@ -15,12 +15,13 @@ from bonexage.assessment import Assessment, Caution, Failure
 from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
 from bonexage.model import assessor as assessor_module
 from bonexage.model.assessor import Assessor, assess_many
+from bonexage.model.calibration import fit_calibration
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import lay_on_film
 from bonexage.radiograph import Radiograph
 from bonexage.subject import Sex, Subject
 from films import radiograph, write_film
-from models import small_bundle, small_network
+from models import held_out, small_bundle, small_network
 
 GIRL = Subject(Sex.FEMALE)
 
@@ -302,3 +303,36 @@ def test_load_is_the_first_thing_to_call(tmp_path: Path, film: Path) -> None:
     assessment = bonexage.load(tmp_path / "b.zip", threads=1).assess(film, sex="F")
     assert isinstance(assessment, bonexage.Assessment)
     assert str(assessment).startswith(f"{film}: ")
+
+
+@pytest.mark.parametrize(
+    ("sex", "months", "age_months", "mature"),
+    [
+        ("F", 120.0, None, False),
+        ("F", 212.0, None, False),
+        ("F", 216.5, None, True),
+        ("M", 216.5, None, False),
+        ("M", 228.5, None, True),
+        ("U", 216.5, None, True),
+        ("M", 120.0, 227.0, False),
+        ("M", 120.0, 300.0, True),
+    ],
+)
+def test_an_adult_s_hand_is_called_mature(
+    tmp_path: Path, sex: str, months: float, age_months: float | None, mature: bool
+) -> None:
+    film = radiograph()
+    plain = Assessor(small_bundle(tmp_path / "plain", calibration=None), threads=1)
+    offset = 100.0 + months - plain.assess(film, "F" if sex == "U" else sex).bone_age_months
+    moved = small_bundle(tmp_path / "moved", calibration=None, onnx=small_network(offset=offset))
+    assert ("mature" in _codes(Assessor(moved, threads=1).assess(film, sex, age_months))) == mature
+
+
+def test_where_a_model_reads_none_as_old_as_the_atlas_ends_its_oldest_readings_are_mature(
+    tmp_path: Path, assessor: Assessor
+) -> None:
+    oldest = assessor.assess(radiograph(), "F").bone_age_months
+    films = held_out([oldest - at / 10 for at in range(80)], [oldest] * 80, "F" * 80)
+    short = Assessor(small_bundle(tmp_path / "short", calibration=fit_calibration(films)), threads=1)
+    assert "mature" in _codes(short.assess(radiograph(), "F"))
+    assert "mature" not in _codes(assessor.assess(radiograph(), "F"))

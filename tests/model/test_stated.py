@@ -60,7 +60,7 @@ def test_an_age_disagrees_where_the_header_s_unit_does_not_explain_it(said, head
         (Stated(), True, []),
         (Stated(laterality="L", view="PA", body_part="hand"), False, []),
         (Stated(laterality="L"), True, ["laterality-disagrees"]),
-        (Stated(laterality="R"), True, ["right-hand"]),
+        (Stated(laterality="R"), True, []),
         (Stated(laterality="R"), False, ["right-hand", "laterality-disagrees"]),
         (Stated(laterality="R"), None, ["right-hand"]),
         (Stated(laterality="L", view="AP"), True, []),

@@ -22,19 +22,19 @@ from bonexage.assessment import (
     Reading,
 )
 from bonexage.clinic.growth import score
-from bonexage.errors import BonexageError, BundleError, RefusedRadiograph, UnreadableFile, WrongUse
+from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
 from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import opened
 from bonexage.model.cautions import (
     age_cautions,
-    found_cautions,
+    mature_cautions,
     norm_cautions,
     reading_cautions,
+    seen_cautions,
     size_cautions,
 )
-from bonexage.model.frame import HandFrame, smaller, views_of, without_hand
-from bonexage.model.likeness import LEAST_LIKENESS, Likeness
-from bonexage.model.locate import Finding, Locator
+from bonexage.model.frame import HandFrame, views_of
+from bonexage.model.hand import HandSeeker
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import Explanation, lay_on_film
 from bonexage.model.runtime import Device, Outputs, Runtime, usable_cores
@@ -44,7 +44,6 @@ from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex, Subject
 
 DEFAULT_COVERAGE: Final = 0.9
-_SIDE_FOR_OTHERS: Final = 256  # pixels of the longer side, where a second hand is looked for
 
 Outcome: TypeAlias = Assessment | Failure
 
@@ -104,8 +103,7 @@ class Assessor:
         self._bundle = bundle
         self._runtime = Runtime(bundle.onnx, threads=threads, device=device)
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
-        self._locator = Locator(bundle.locator, threads=1) if bundle.locator else None
-        self._likeness = Likeness(bundle.hands) if bundle.hands else None
+        self._seeker = HandSeeker(bundle.locator, bundle.hands) if bundle.locator else None
 
     @property
     def bundle(self) -> Bundle:
@@ -125,7 +123,7 @@ class Assessor:
     @property
     def finds_hands(self) -> bool:
         """Whether it finds the hand in a film first, and refuses a film without one."""
-        return self._locator is not None
+        return self._seeker is not None
 
     def assess(
         self,
@@ -204,46 +202,20 @@ class Assessor:
         Raises:
             RefusedRadiograph: no single hand was found for certain.
         """
-        finding = self._find_hand(radiograph)
-        views = views_of(finding.frame, self._views) if finding else (None,)
+        hand = self._seeker.seek(radiograph) if self._seeker else None
+        frame = hand.finding.frame if hand else None
+        views = views_of(frame, self._views) if frame else (None,)
         return PlacedFilm(
             radiograph.provenance.name,
-            np.stack([place(radiograph.pixels, self._preprocessing, frame) for frame in views]),
+            np.stack([place(radiograph.pixels, self._preprocessing, each) for each in views]),
             (
                 *radiograph.cautions,
-                *(found_cautions(finding) if finding else ()),
-                *hand_cautions(radiograph.stated, mirrored=finding.frame.mirrored if finding else None),
+                *(seen_cautions(hand) if hand else ()),
+                *hand_cautions(radiograph.stated, mirrored=frame.mirrored if frame else None),
                 *further,
             ),
-            finding.frame if finding else None,
+            frame,
         )
-
-    def _find_hand(self, radiograph: Radiograph) -> Finding | None:
-        """Where the hand lies; None for a model that reads films as they are."""
-        if self._locator is None:
-            return None
-        finding = self._locator.find(radiograph.pixels)
-        if not finding.found or not self._is_like_a_hand(radiograph.pixels, finding):
-            raise RefusedRadiograph(
-                "no single hand and wrist was found in it",
-                remedy="Give a radiograph of one whole hand with its wrist",
-                subject=radiograph.provenance.name,
-            )
-        if self._likeness is None:  # the locator alone is not sure enough of a second hand
-            return finding
-        rest = without_hand(*smaller(radiograph.pixels, finding.frame, _SIDE_FOR_OTHERS))
-        second = self._locator.find(rest)
-        if second.found and self._is_like_a_hand(rest, second):
-            raise RefusedRadiograph(
-                "it shows more than one hand",
-                remedy="Give a radiograph of the left hand alone, or the part of this one that shows it",
-                subject=radiograph.provenance.name,
-            )
-        return finding
-
-    def _is_like_a_hand(self, pixels: NDArray[np.float32], finding: Finding) -> bool:
-        """Whether it looks like a hand where one was found, as far as the model can tell."""
-        return self._likeness is None or self._likeness.of(pixels, finding.frame) >= LEAST_LIKENESS
 
     def assess_placed(
         self, films: Sequence[tuple[PlacedFilm, Subject]], *, coverage: float = DEFAULT_COVERAGE
@@ -296,6 +268,7 @@ class Assessor:
             *reading_cautions(subject, said.calibration),
             *size_cautions(self._preprocessing, said.preprocessing),
             *age_cautions(months, readings, self._learned_months, said.calibration),
+            *mature_cautions(subject, readings, said.calibration),
             *norm_cautions(subject),
         )
         interval = _union([reading.interval for reading in readings])

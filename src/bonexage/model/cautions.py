@@ -8,12 +8,21 @@ from typing import Final
 from bonexage.assessment import Caution, Reading
 from bonexage.clinic.growth import age_range_months
 from bonexage.model.calibration import Calibration
-from bonexage.model.locate import Finding
+from bonexage.model.hand import SeenHand
 from bonexage.model.preprocess import Preprocessing
+from bonexage.model.quality import LEAST_DETAIL, LEAST_ROWS, MOST_EDGES, MOST_SEAMS, Quality
 from bonexage.subject import Sex, Subject
 
 EDGE_MONTHS: Final = 12.0
 TURNED_DEGREES: Final = 25.0
+USUAL_LIKENESS: Final = 1.0
+"""Of 100 held-out films two are less like a composite hand (`benchmarks/cautions.py`)."""
+
+# The last plates of the atlas, to which growth goes on (Greulich and Pyle 1959).
+GROWN_MONTHS: Final = {Sex.FEMALE: 216.0, Sex.MALE: 228.0}
+ADULT_MONTHS: Final = 228.0
+# Many a model reads no hand as old as that: then its own oldest readings, but for so many months, are grown.
+NEAR_OLDEST_MONTHS: Final = 4.0
 
 _SEX_UNKNOWN: Final = Caution(
     "sex-unknown",
@@ -41,17 +50,48 @@ def size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Cau
         )
 
 
-def found_cautions(finding: Finding) -> Iterator[Caution]:
-    """How the hand lay that was set upright."""
-    if finding.frame.mirrored:
+def seen_cautions(hand: SeenHand) -> Iterator[Caution]:
+    """How the hand lay that was set upright, and how good its picture is."""
+    frame, likeness = hand.finding.frame, hand.likeness
+    if frame.mirrored:
         yield Caution(
             "mirrored",
             "The film shows a right hand or is mirrored (the two look alike): it was turned round.",
         )
-    if abs(finding.frame.turned_degrees) > TURNED_DEGREES:
+    if abs(frame.turned_degrees) > TURNED_DEGREES:
         yield Caution(
-            "rotated",
-            f"The hand lay turned by {abs(finding.frame.turned_degrees):.0f} degrees: it was set upright.",
+            "rotated", f"The hand lay turned by {abs(frame.turned_degrees):.0f} degrees: it was set upright."
+        )
+    yield from _quality_cautions(hand.quality)
+    if likeness is not None and likeness < USUAL_LIKENESS:
+        yield Caution(
+            "likely-to-disagree",
+            "The hand looks less like the atlas than nearly all hands do: on such films the model and a "
+            "reader are far apart more often.",
+        )
+
+
+def _quality_cautions(quality: Quality) -> Iterator[Caution]:
+    if quality.rows < LEAST_ROWS:
+        yield Caution(
+            "low-resolution",
+            f"The hand is only {quality.rows:.0f} pixels long: what tells the bone age may be lost.",
+        )
+    if quality.detail < LEAST_DETAIL:
+        yield Caution(
+            "blurred",
+            "The film is blurred, or was enlarged from a smaller one: what tells the bone age may be lost.",
+        )
+    if quality.seams > MOST_SEAMS:
+        yield Caution(
+            "compressed",
+            "The film was compressed so much that it shows blocks: what tells the bone age may be lost.",
+        )
+    if quality.edges is not None and quality.edges > MOST_EDGES:
+        yield Caution(
+            "letters-over-hand",
+            "Letters, a ring or other white things with sharp edges lie over the hand: they may have been "
+            "taken for bone.",
         )
 
 
@@ -89,6 +129,26 @@ def _edge_cautions(months: float, ages_months: tuple[float, float] | None) -> It
             f"The model learned from bone ages of {youngest:g} to {oldest:g} months and has seen few films "
             "of about this age: it may read them towards the middle.",
         )
+
+
+def mature_cautions(
+    subject: Subject, readings: Sequence[Reading], calibration: Calibration | None
+) -> Iterator[Caution]:
+    """Whether it is, or may be, an adult's hand, of which a bone age says no more than that."""
+    adult = subject.age_months is not None and subject.age_months >= ADULT_MONTHS
+    if adult or any(_reads_as_grown(reading, calibration) for reading in readings):
+        yield Caution(
+            "mature",
+            "The hand is an adult's or looks fully grown: from there on the bone age tells no ages apart.",
+        )
+
+
+def _reads_as_grown(reading: Reading, calibration: Calibration | None) -> bool:
+    """Whether a reading is at the age where a sex's growth ends, or at the oldest that the model gives."""
+    sex = Sex(reading.sex)
+    seen = calibration.seen_months(sex) if calibration else None
+    grown = GROWN_MONTHS[sex] if seen is None else min(GROWN_MONTHS[sex], seen[1] - NEAR_OLDEST_MONTHS)
+    return reading.bone_age_months >= grown
 
 
 def norm_cautions(subject: Subject) -> Iterator[Caution]:

@@ -29,6 +29,7 @@ _LEAST_DEVIATION: Final = 0.03
 _WEIGHT_OF_DETAIL: Final = 0.5
 _MOST_HANDS: Final = 512
 _NEAR_BLUR: Final = 3.0
+_MEAN_BLUR: Final = 2.0
 _NEAR_GREY: Final = 0.06  # of the mean hand, blurred: where hands and what lies between their fingers are
 _LEVELS: Final = (2.0, 97.0)
 
@@ -36,13 +37,18 @@ Floats = NDArray[np.float32]
 
 
 class Likeness:
-    """Composite hands to hold a film against; may be used by several threads at once."""
+    """Composite hands to hold a film against; may be used by several threads at once.
+
+    Attributes:
+        mean_hand: their mean, a little blurred, uint8 `[96, 64]`.
+    """
 
     def __init__(self, hands: bytes) -> None:
         """Read the composite hands that `pack_hands` wrote; raises BundleError where they are none."""
         composites = _unpack(hands)
         mean = Image.fromarray(np.rint(composites.mean(axis=0)).astype(np.uint8))
         self._near = _numbers(mean.filter(ImageFilter.GaussianBlur(_NEAR_BLUR))) > _NEAR_GREY
+        self.mean_hand: NDArray[np.uint8] = np.asarray(mean.filter(ImageFilter.GaussianBlur(_MEAN_BLUR)))
         shapes, details = zip(*(_looks(hand, self._near) for hand in composites), strict=True)
         self._shapes, self._details = np.stack(shapes), np.stack(details)
 

@@ -68,7 +68,7 @@ def hand_cautions(stated: Stated, *, mirrored: bool | None) -> Iterator[Caution]
         )
     if stated.laterality == "B":
         yield Caution("both-hands", "The film's header says that it shows both sides; one hand was read.")
-    elif stated.laterality == "R":
+    elif stated.laterality == "R" and not mirrored:  # else that it was turned round says it
         yield Caution("right-hand", "The film's header says right hand; the model learned from left hands.")
     # Seen from the palm (AP) a left hand looks like a right one seen from the back.
     if mirrored is None or stated.view not in ("PA", "") or stated.laterality not in ("L", "R"):
