@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom.sr
@@ -19,11 +20,11 @@ from pydicom.dataset import Dataset
 from pydicom.sr._concepts_dict import concepts
 
 from bonexage import __version__
-from bonexage.assessment import Interval
+from bonexage.assessment import Caution, Interval
 from bonexage.atlas.plates import read_plates
 from bonexage.reports import codes
 from bonexage.reports.archive import Beside, dicom_files
-from bonexage.reports.capture import as_pdf, as_rgb, draw_capture
+from bonexage.reports.capture import ON_PAPER, ON_SCREEN, Tones, as_pdf, as_rgb, draw_capture
 from bonexage.reports.dicom_objects import encapsulated_pdf, secondary_capture
 from bonexage.reports.dicom_sr import SERIES_NUMBER, structured_report
 from bonexage.reports.result import FilmResult, without_identity
@@ -192,9 +193,38 @@ def test_a_capture_shows_the_film_the_age_and_why_there_is_none():
     )
     half = shown.shape[1] // 2
     assert not np.array_equal(shown[:, :half], blank[:, :half])
-    assert (shown[:, :half] < 60).mean() > (blank[:, :half] < 60).mean() + 0.1
+    assert (shown[:, :half] > 60).mean() > (blank[:, :half] > 60).mean() + 0.1
     assert as_pdf(draw_capture(refused().outcome, None)).startswith(b"%PDF")
     assert not np.array_equal(as_rgb(draw_capture(refused().outcome, None)), blank)
+
+
+@pytest.mark.parametrize("cautions", [0, 3, 6, 20])
+@pytest.mark.parametrize("tones", [ON_SCREEN, ON_PAPER])
+def test_what_a_capture_says_keeps_clear_of_its_foot_and_its_edge(cautions: int, tones: Tones) -> None:
+    said = Caution("long", "The hand lay turned by 91 degrees on a mirrored film: it was set upright.")
+    outcome = assessed().assessment
+    assert outcome
+    figure = draw_capture(replace(outcome, cautions=(said,) * cautions), drawn_hand(60, 48), tones)
+    as_rgb(figure)
+    told = {each.get_text(): each.get_window_extent() for axes in figure.axes for each in axes.texts}
+    (text,) = (where for words, where in told.items() if "Assessed as" in words)
+    (foot,) = (where for words, where in told.items() if "research" in words)
+    assert text.y0 > foot.y1
+    assert max(where.x1 for where in told.values()) < figure.bbox.x1
+    assert any("structured report says the rest" in words for words in told) == (cautions == 20)
+
+
+def test_the_document_of_an_assessed_film_shows_what_moved_the_answer_where_that_is_known() -> None:
+    film = drawn_hand(60, 48)
+    plain, shown = (
+        read(next(each for each in files.values() if read(each).Modality == "DOC"))
+        for files in (
+            dicom_files(assessed(), film, BESIDE),
+            dicom_files(assessed(), film, BESIDE, film - 0.5),
+        )
+    )
+    pictures = [one.EncapsulatedDocument.count(b"/Subtype /Image") for one in (plain, shown)]
+    assert pictures[1] == pictures[0] + 1
 
 
 @pytest.mark.parametrize("burnt_in", ["", "YES", "NO"])

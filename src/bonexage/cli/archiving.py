@@ -8,17 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bonexage.assessment import Assessment
+from bonexage.assessment import Assessment, Failure
 from bonexage.cli.outcomes import note
 from bonexage.errors import BonexageError
 
 if TYPE_CHECKING:
-    from bonexage.model.assessor import Outcome
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bonexage.model.assessor import Assessor, Outcome
     from bonexage.model.bundle import Bundle
     from bonexage.reading.identity import FilmIdentity
     from bonexage.reports.archive import Beside
     from bonexage.reports.item import Picture
     from bonexage.reports.result import FilmResult
+
+    Seen = tuple[Picture | None, NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,17 @@ def check_archive(archive: Archive) -> None:
         check_fhir_installed()
 
 
-def archived(outcomes: Iterator[Outcome], archive: Archive, bundle: Bundle) -> Iterator[Outcome]:
+def archived(outcomes: Iterator[Outcome], archive: Archive, assessor: Assessor) -> Iterator[Outcome]:
     """The same outcomes, each written to the archive as it passes; without identity where that is wished."""
     results: list[FilmResult] = []
-    beside = _beside(bundle) if archive.dicom else None
+    beside = _beside(assessor.bundle) if archive.dicom else None
     for number, outcome in enumerate(outcomes, start=1):
         shown = _without_name(outcome, number) if archive.deidentify else outcome
         result = _result(outcome, shown, archive) if archive.dicom or archive.fhir else None
         if result:
             results.append(result)
             if archive.dicom and beside:
-                _write_dicom(result, _picture(outcome, result, archive.page), archive.dicom, beside)
+                _write_dicom(result, _seen(outcome, result, archive.page, assessor), archive.dicom, beside)
         yield shown
     if archive.fhir:
         from bonexage.reports.fhir import transaction
@@ -111,16 +116,20 @@ def _identity(file: str) -> FilmIdentity | None:
     return None
 
 
-def _picture(outcome: Outcome, result: FilmResult, page: int | None) -> Picture | None:
-    """The film, where it can be read and may be shown."""
+def _seen(outcome: Outcome, result: FilmResult, page: int | None, assessor: Assessor) -> Seen:
+    """The film, where it can be read and may be shown, and what in it moved the answer."""
     from bonexage.reading.files import read_radiograph
 
     if not result.may_show_picture:
         note(f"{result.outcome.file}: its header does not rule out burnt-in text: no picture goes out.")
-        return None
+        return None, None
     with suppress(BonexageError):
-        return read_radiograph(outcome.file, page=page).pixels
-    return None
+        radiograph = read_radiograph(outcome.file, page=page)
+        if isinstance(outcome, Failure) or not assessor.explains:
+            return radiograph.pixels, None
+        subject = outcome.subject
+        return radiograph.pixels, assessor.explain(radiograph, subject.sex, subject.age_months).months
+    return None, None
 
 
 def _beside(bundle: Bundle) -> Beside:
@@ -130,9 +139,10 @@ def _beside(bundle: Bundle) -> Beside:
     return Beside(tuple(read_plates()), bundle.description.figures)
 
 
-def _write_dicom(result: FilmResult, picture: Picture | None, folder: Path, beside: Beside) -> None:
+def _write_dicom(result: FilmResult, seen: Seen, folder: Path, beside: Beside) -> None:
     from bonexage.reports.archive import dicom_files
     from bonexage.reports.writing import write_whole
 
-    for name, content in dicom_files(result, picture, beside).items():
+    picture, months = seen
+    for name, content in dicom_files(result, picture, beside, months).items():
         write_whole(folder / name, content)

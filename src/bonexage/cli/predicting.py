@@ -172,7 +172,7 @@ def predict(
         if isinstance(source, Assessor):
             outcomes = assess_many(source, remaining, subject_for, coverage=share, page=page)
             reports = Reports(report, pdf) if report else None
-            archived_too = archived(outcomes, archive, source.bundle)
+            archived_too = archived(outcomes, archive, source)
             use_up(told(archived_too, sink.add, tally), reports, source, page)
         elif source:
             for _ in told(

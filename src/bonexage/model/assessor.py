@@ -125,6 +125,11 @@ class Assessor:
         """Whether it finds the hand in a film first, and refuses a film without one."""
         return self._seeker is not None
 
+    @property
+    def explains(self) -> bool:
+        """Whether it can say what in a film moved its answer."""
+        return "activation_map" in self._bundle.description.outputs
+
     def assess(
         self,
         film: str | Path | Radiograph,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.uid import Comprehensive3DSRStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from bonexage.assessment import Assessment, Failure
@@ -115,11 +117,11 @@ def judge_film(judge: Judge, data: bytes, uid: str) -> Judged:
         NoFilm: it is none, with the reason.
     """
     film = _film_of(data, uid)
-    outcome, radiograph = _outcome(judge, data, f"film {uid}")
+    outcome, radiograph, months = _outcome(judge, data, f"film {uid}")
     shown = without_identity(film) if judge.deidentify else film
     result = FilmResult(outcome, shown, deidentified=judge.deidentify)
     picture = radiograph.pixels if radiograph and result.may_show_picture else None
-    files = dicom_files(result, picture, judge.beside)
+    files = dicom_files(result, picture, judge.beside, months)
     results = [Result(name, _sop_class(result, name), name.removesuffix(".dcm")) for name in files]
     if judge.fhir:
         name = f"{result.uid('fhir report')}.json"
@@ -142,15 +144,20 @@ def _film_of(data: bytes, uid: str) -> FilmIdentity:
     return film
 
 
-def _outcome(judge: Judge, data: bytes, name: str) -> tuple[Outcome, Radiograph | None]:
-    """The assessment, or why there is none; and the film where it can be read."""
+def _outcome(
+    judge: Judge, data: bytes, name: str
+) -> tuple[Outcome, Radiograph | None, NDArray[np.float32] | None]:
+    """The assessment, or why there is none; the film where it can be read; what in it moved the answer."""
     radiograph = None
     try:
         radiograph = decode_dicom(data, name)
-        return judge.assessor.assess(radiograph, coverage=judge.coverage), radiograph
+        if not judge.assessor.explains:
+            return judge.assessor.assess(radiograph, coverage=judge.coverage), radiograph, None
+        explained = judge.assessor.explain(radiograph, coverage=judge.coverage)
+        return explained.assessment, radiograph, explained.months
     except (UnreadableFile, RefusedRadiograph) as error:
         subject = settle(Subject(), radiograph.stated)[0] if radiograph else Subject()
-        return Failure(name, subject, error, judge.assessor.model), radiograph
+        return Failure(name, subject, error, judge.assessor.model), radiograph, None
 
 
 def status_of(outcome: Outcome) -> str:

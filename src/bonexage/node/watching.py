@@ -32,7 +32,7 @@ from bonexage.reading.dicom import read_identity
 from bonexage.reading.dicom_meta import is_dicom
 from bonexage.reading.files import is_film
 from bonexage.reading.images import decode_image
-from bonexage.reports.capture import as_pdf, draw_capture
+from bonexage.reports.capture import ON_PAPER, as_pdf, draw_capture
 from bonexage.reports.film import film_report
 from bonexage.reports.item import Picture
 from bonexage.reports.pdf import film_pdf
@@ -132,7 +132,7 @@ def _read_picture(judge: Judge, data: bytes, film: Film) -> tuple[Outcome, Pictu
 
 def _sheet(judge: Judge, outcome: Outcome, picture: Picture | None, film: Film) -> bytes:
     if not isinstance(outcome, Assessment):
-        return as_pdf(draw_capture(outcome, picture))
+        return as_pdf(draw_capture(outcome, picture, ON_PAPER))
     day = datetime.fromtimestamp(film.received, UTC).date()
     return film_pdf(film_report(outcome, picture, judge.beside.plates, judge.beside.figures, made=day))
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bonexage.errors import MissingExtra
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bonexage.atlas.plates import Plate
     from bonexage.reports.item import Picture
     from bonexage.reports.result import FilmResult
@@ -34,7 +37,9 @@ def check_dicom_installed() -> None:
         raise MissingExtra("Writing DICOM results", "dicom")
 
 
-def dicom_files(result: FilmResult, picture: Picture | None, beside: Beside) -> dict[str, bytes]:
+def dicom_files(
+    result: FilmResult, picture: Picture | None, beside: Beside, months: NDArray[np.float32] | None = None
+) -> dict[str, bytes]:
     """The files of one film by their names, which are their SOP Instance UIDs.
 
     Args:
@@ -42,6 +47,7 @@ def dicom_files(result: FilmResult, picture: Picture | None, beside: Beside) -> 
         picture: the film, `[height, width]`; None where there is none or it may not go out: then there is no
             Secondary Capture, and the PDF is without it.
         beside: what the report shows beside the film.
+        months: what each place of the picture moved the answer by, for the PDF; None where it is not known.
     """
     from bonexage.reports.capture import as_rgb, draw_capture
     from bonexage.reports.dicom_objects import encapsulated_pdf, secondary_capture
@@ -50,21 +56,23 @@ def dicom_files(result: FilmResult, picture: Picture | None, beside: Beside) -> 
     shown = picture if result.may_show_picture else None
     made = {
         "structured report": structured_report(result),
-        "document": encapsulated_pdf(result, _pdf(result, shown, beside)),
+        "document": encapsulated_pdf(result, _pdf(result, shown, beside, months)),
     }
     if shown is not None:
         made["secondary capture"] = secondary_capture(result, as_rgb(draw_capture(result.outcome, shown)))
     return {f"{result.uid(kind)}.dcm": content for kind, content in made.items()}
 
 
-def _pdf(result: FilmResult, picture: Picture | None, beside: Beside) -> bytes:
+def _pdf(
+    result: FilmResult, picture: Picture | None, beside: Beside, months: NDArray[np.float32] | None
+) -> bytes:
     """The film's report under the film's UID, of the film's day; for a refusal the sheet that says why."""
-    from bonexage.reports.capture import as_pdf, draw_capture
+    from bonexage.reports.capture import ON_PAPER, as_pdf, draw_capture
     from bonexage.reports.film import film_report
     from bonexage.reports.pdf import film_pdf
 
     if result.assessment is None:
-        return as_pdf(draw_capture(result.outcome, picture))
+        return as_pdf(draw_capture(result.outcome, picture, ON_PAPER))
     said, day = replace(result.assessment, file=f"film {result.film.sop_uid}"), result.moment[0]
     made = date(int(day[:4]), int(day[4:6]), int(day[6:]))
-    return film_pdf(film_report(said, picture, beside.plates, beside.figures, made=made))
+    return film_pdf(film_report(said, picture, beside.plates, beside.figures, made=made, months=months))
