@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +19,8 @@ from bonexage.serving.app import make_app
 from bonexage.serving.settings import Settings
 from hands import drawn_hand
 from models import small_bundle
+from trials.served import Served
+from trials.served import served as process
 
 PATH = "/v1/assessments"
 
@@ -64,54 +60,10 @@ def post(
     return client.post(PATH, files=files, data=fields, headers={"Accept": accept, **(headers or {})})
 
 
-@dataclass(frozen=True)
-class Served:
-    """A service in a process of its own."""
-
-    address: str
-    process: subprocess.Popen[str]
-    log: Path
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """What it has logged so far."""
-        lines = self.log.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-
 @contextmanager
 def served(folder: Path, *options: str, **environment: str) -> Iterator[Served]:
-    """`bonexage serve` with a small model, as long as the block; ready when it begins."""
-    model, log = settings(folder).model, folder / "log.txt"
-    command = [sys.executable, "-m", "bonexage", "serve", "--port", "0", "--model", str(model)]
-    with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(
-            [*command, "--workers", "1", *options],
-            stderr=stream,
-            text=True,
-            env={**os.environ, **environment},
-        )
-    try:
-        address = eventually(lambda: re.search(r" at (http://\S+)", log.read_text(encoding="utf-8"))).group(1)
-        eventually(lambda: _status(f"{address}/readyz") == 200)
-        yield Served(address, process, log)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _status(address: str) -> int:
-    try:
-        return httpx.get(address, timeout=5).status_code
-    except httpx.HTTPError:
-        return 0
-
-
-def eventually(ask: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `ask` returns as soon as that is something; fails where it never is."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := ask():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it never came")
+    """A service in a process of its own, with one worker and a small model, as long as the block."""
+    model, place = settings(folder).model, folder / "served"
+    place.mkdir(exist_ok=True)
+    with process(place, "--model", str(model), "--workers", "1", *options, **environment) as made:
+        yield made

@@ -1,33 +1,51 @@
 """Run the trials, all or those named, and write what came out into RELIABILITY.md.
 
-Usage: python -m trials [TRIAL ...]
+Usage: python -m trials [TRIAL ...] [--set NAME=NUMBER ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from trials import training_kills
-from trials.reliability import with_section
+from trials import service_faults, training_kills
+from trials.reliability import Found, with_section
 
 PAGE: Final = Path(__file__).parents[1] / "RELIABILITY.md"
-TRIALS: Final = {"training": training_kills.run}
+TRIALS: Final[dict[str, Callable[..., Found]]] = {
+    "training": training_kills.run,
+    "service": service_faults.run,
+}
 
 
 def main() -> int:
     """Returns the exit code: 1 where a trial found a fault that did harm."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"by default all: {', '.join(TRIALS)}")
-    named = parser.parse_args().trials or list(TRIALS)
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="counts of a trial, for one that is shorter",
+    )
+    given = parser.parse_args()
+    named = given.trials or list(TRIALS)
     if unknown := set(named) - set(TRIALS):
         parser.error(f"there is no trial {', '.join(sorted(unknown))}")
+    counts = {name: int(number) for name, _, number in (each.partition("=") for each in given.set)}
+    for name in named:
+        if unknown := set(counts) - set(inspect.signature(TRIALS[name]).parameters):
+            parser.error(f"the trial {name} has no {', '.join(sorted(unknown))}")
     all_held = True
     for name in named:
-        found = TRIALS[name]()
-        text = f"`python -m trials {name}` wrote this section.\n\n{found.text}"
+        found = TRIALS[name](**counts)
+        command = " ".join(["python -m trials", name, *(["--set", *given.set] if given.set else [])])
+        text = f"`{command}` wrote this section.\n\n{found.text}"
         page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
         PAGE.write_text(with_section(page, name.capitalize(), text), encoding="utf-8")
         print(found.text, flush=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +86,18 @@ def test_a_network_without_months_is_a_sentence() -> None:
 def test_an_answer_that_is_no_number_is_a_sentence() -> None:
     with pytest.raises(BundleError, match="no number"):
         Runtime(small_network(offset=float("nan")), threads=1).run(_films(1), _male(0))
+
+
+def test_onnx_runtime_writes_and_reports_nothing_of_its_own(tmp_path: Path) -> None:
+    network, home = tmp_path / "small.onnx", tmp_path / "home"
+    network.write_bytes(small_network())
+    home.mkdir()
+    code = "import pathlib, sys; from bonexage.model.runtime import Runtime; "
+    code += "Runtime(pathlib.Path(sys.argv[1]).read_bytes())"
+    told = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", code, network],
+        env={**told, "HOME": str(home), "TMPDIR": str(home)},
+        check=True,
+    )
+    assert list(home.rglob("*")) == []

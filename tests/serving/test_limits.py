@@ -20,7 +20,8 @@ from PIL import Image
 
 from bonexage.errors import WrongUse
 from bonexage.serving.settings import Limits, Settings, check_reach
-from services import PATH, eventually, png, post, running, settings
+from services import PATH, png, post, running, settings
+from trials.served import eventually
 
 SMALL = Limits(bytes=200_000, pixels=20_000, files=2, queue=2, stall_seconds=1.0)
 

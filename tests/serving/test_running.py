@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from dicoms import as_bytes, dataset
-from services import PATH, Served, eventually, png, post, served
+from services import PATH, png, post, served
+from trials.served import Served, eventually
 
 STALL = 0.5
 CANARY = "Canary"
@@ -98,7 +99,7 @@ def test_the_log_names_nobody_whatever_was_sent(service: Served) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
 def test_a_request_under_way_is_answered_when_the_service_is_to_end(folder: Path) -> None:
     with served(folder) as service, ThreadPoolExecutor() as threads:
-        workers = workers_of(service.process.pid)
+        workers = service.workers
         for worker in workers:
             os.kill(worker, signal.SIGSTOP)
         with httpx.Client(base_url=service.address, timeout=60) as client:
@@ -111,11 +112,6 @@ def test_a_request_under_way_is_answered_when_the_service_is_to_end(folder: Path
             assert asked.result().json()[0]["status"] == "assessed"
         assert service.process.wait(timeout=30) == 0
         assert [event["event"] for event in service.events[-2:]] == ["request", "ended"]
-
-
-def workers_of(process: int) -> list[int]:
-    """The processes that a process started."""
-    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def answers(service: Served) -> bool:

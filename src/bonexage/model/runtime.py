@@ -112,6 +112,7 @@ def open_session(onnx: bytes, threads: int | None, device: Device = "cpu") -> An
         BundleError: it cannot be loaded.
         WrongUse: ONNX Runtime has no such device.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # obeyed only when the library is loaded
     import onnxruntime
 
     if _PROVIDERS[device] not in onnxruntime.get_available_providers():
