@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from bonexage.serving.run import listening
+from bonexage.serving.settings import Settings
 from dicoms import as_bytes, dataset
 from services import PATH, png, post, served
 from trials.served import Served, eventually
@@ -120,3 +123,19 @@ def answers(service: Served) -> bool:
         return httpx.get(f"{service.address}/healthz").is_success
     except httpx.HTTPError:
         return False
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """As asyncio decides it by the protocol of the socket; else each waits 40 ms for the client's system."""
+
+    async def no_delay() -> int:
+        with listening(Settings(port=0)) as listener:
+            heard = asyncio.get_running_loop().create_future()
+            server = await asyncio.start_server(lambda _, line: heard.set_result(line), sock=listener)
+            async with server:
+                _, line = await asyncio.open_connection(*listener.getsockname())
+                accepted = (await heard).get_extra_info("socket")
+                line.close()
+                return int(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    assert asyncio.run(no_delay())
