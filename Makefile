@@ -14,11 +14,13 @@ UV_VERSION := 0.13.9
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
   --custom-compile-command 'make lock'
 
+BENCHMARKS := prediction eight_bits loading training_steps training_speed spreading footprint
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench faults clinic clean
+.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench bench-check promises faults clinic clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -40,7 +42,7 @@ fi
 endef
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Read the carried atlas plates, or your own films with FILMS=folder
 	$(call environment,$(DEMO_VENV),requirements/predict.txt)
@@ -115,9 +117,19 @@ experiments: environment ## Run the experiments that are not finished on the fol
 	$(VENV)/bin/python experiments/write_table.py
 	$(VENV)/bin/python experiments/label_noise.py
 
-bench: environment ## Every benchmark, one claim each
+bench: environment ## Measure every speed against another (20 minutes); write BENCHMARKS.md and the plan in docs/cluster.md
+	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py; done
+	$(VENV)/bin/python docs/write_benchmarks.py
+
+bench-check: environment ## Measure the speeds again; fails where a ratio is worse than the committed one by more than 20%
+	set -e; export BONEXAGE_BENCH="$$(mktemp -d)"; \
+	for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py; done; \
+	$(VENV)/bin/python benchmarks/check_ratios.py "$$BONEXAGE_BENCH"
+
+promises: environment ## Check what is promised of start, size, memory and a hundred films
 	$(call environment,$(DEMO_VENV),requirements/predict.txt)
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(VENV)/bin/python "$$script"; done
+	set -e; for name in startup install_size flat_memory predict_hundred; do \
+	  echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py; done
 
 faults: environment ## Trials that plant faults for many minutes, all or FAULTS=name; writes RELIABILITY.md
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m trials $(FAULTS)

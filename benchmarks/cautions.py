@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from intervals import held_out, tell
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -37,6 +36,7 @@ from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
+from intervals import held_out, tell
 
 OUT = Path(__file__).parents[1] / "evaluation" / "cautions"
 MOST_ORDINARY = 0.02

@@ -7,7 +7,8 @@ counts, for what else the machine does can only slow one down; of each training 
 Usage: python benchmarks/training_speed.py [--films N] [--size PX] [--batch N] [--rounds N] [--compile]
                                            [--backbone NAME] [--write]
 
-With --write the table in docs/training.md is replaced by what is found.
+With --write the table in docs/training.md is replaced by what is found; `benchmarks/results/training.json` is
+written in any case.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import csv
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,10 +30,13 @@ from bonexage.learning.recipe import NetworkRecipe, Optimiser, Recipe, Stage
 from bonexage.learning.show import silent_screen
 from bonexage.learning.train import train
 from bonexage.reports.region import write_region
+from yardstick import Row, keep
+from yardstick import machine as measured_on
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 REGION = "speed"
 EPOCHS = 2
+LEAST_BUSY = 0.97
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,17 @@ def measured(way: Way, data: Path, folder: Path) -> Speed:
     return Speed(float(last["films_per_second"]), float(last["waiting_share"]))
 
 
+def rows(found: Sequence[tuple[str, Speed]]) -> Iterator[Row]:
+    """The speeds for `make bench`, each against the first, and the time of the first not spent waiting."""
+    first, plain = found[0]
+    for name, speed in found:
+        ratio = speed.films_a_second / plain.films_a_second
+        against = "" if name == first else first
+        yield Row(name, speed.films_a_second, "films a second", against, ratio if against else None)
+    busy = 1 - plain.waiting
+    yield Row("of that time, not waiting for films", busy, "share", "the whole time", busy, LEAST_BUSY)
+
+
 def table(found: Sequence[tuple[str, Speed]]) -> str:
     """The speeds in Markdown, each beside its ratio to the first."""
     first = found[0][1].films_a_second
@@ -152,6 +167,7 @@ def main() -> None:
         f"{given.backbone}, {given.size} x {given.size} pixels, batches of {given.batch}, "
         f"{given.films} drawn films, best of {given.rounds}; {where}."
     )
+    keep("training", "Training from films to weights", rows(found), measured_on() | {"how": how})
     text = f"{table(found)}\n\n{how}"
     print(text)
     if given.write:
