@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
+PATIENCE = 120  # seconds that a script or a page may take on a busy machine
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}
         self._ask("actions", {"actions": [mouse]})
 
-    def wait(self, script: str, *arguments: Any, seconds: float = 30) -> Any:
+    def wait(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
         """What a script returns as soon as that is true; fails where it does not become so."""
         end = time.monotonic() + seconds
         while not (said := self.run(script, *arguments)):
@@ -88,6 +90,7 @@ class Browser:
 
     def picture(self) -> bytes:
         """The whole page as a PNG."""
+        self.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         asked = {"captureBeyondViewport": True}
         said = self._ask("goog/cdp/execute", {"cmd": "Page.captureScreenshot", "params": asked})
         return base64.b64decode(said["data"])
@@ -116,8 +119,12 @@ def browser() -> Iterator[Browser]:
             base = f"http://127.0.0.1:{port}"
             _wait_for(base)
             options = {"binary": chromium, "args": list(OPTIONS)}
-            logging = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-            session = _post(f"{base}/session", {"capabilities": {"alwaysMatch": logging}})
+            wanted = {
+                "goog:chromeOptions": options,
+                "goog:loggingPrefs": {"browser": "ALL"},
+                "timeouts": {"script": 1000 * PATIENCE},
+            }
+            session = _post(f"{base}/session", {"capabilities": {"alwaysMatch": wanted}})
             address = f"{base}/session/{session['sessionId']}"
             try:
                 yield Browser(address)
@@ -147,5 +154,8 @@ def _post(address: str, asked: dict[str, Any]) -> Any:
 
 
 def _request(request: urllib.request.Request) -> Any:
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.load(answer)["value"]
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE + 10) as answer:
+            return json.load(answer)["value"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(json.load(error)["value"]["message"]) from None

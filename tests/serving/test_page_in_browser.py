@@ -1,0 +1,460 @@
+"""The page in a real browser: dropped, read, refused, cut off, by keyboard, on a phone, in the dark.
+
+Pictures of it are left in the folder that BONEXAGE_SHOTS names, else in pytest's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bonexage.atlas.plates import read_plates
+from bonexage.reading.files import read_radiograph
+from bonexage.reports.table import FIELDS
+from bonexage.serving.words import LANGUAGES, words
+from browser import Browser, browser
+from dicoms import as_bytes, dataset
+from films import write_film
+from services import Served, png, served
+
+TAB, ENTER, SHIFT, RIGHT, SPACE = "\ue004", "\ue007", "\ue008", "\ue014", " "
+ENDED = "['assessed', 'refused', 'unreadable', 'failed', 'cancelled']"
+SAVED = """
+window.saved = [];
+const real = URL.createObjectURL;
+URL.createObjectURL = (blob) => { window.saved.push(blob); return real.call(URL, blob); };
+"""
+DROP = """
+const transfer = new DataTransfer();
+for (const [name, text] of arguments[0]) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  transfer.items.add(new File([bytes], name));
+}
+document.getElementById("drop").dispatchEvent(
+  new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+"""
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def service(window: Browser, folder: Path) -> Iterator[Served]:
+    with served(folder) as started:
+        yield started
+
+
+@pytest.fixture
+def page(window: Browser, service: Served) -> Browser:
+    return opened(window, service)
+
+
+@pytest.fixture(scope="module")
+def film(folder: Path) -> Path:
+    """A plate of the atlas, smaller."""
+    plate = next(each for each in read_plates() if each.path.name == "F-120.png")
+    path = folder / "plate.png"
+    with Image.open(plate.path) as picture:
+        picture.reduce(2).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = Path(os.environ.get("BONEXAGE_SHOTS") or tmp_path_factory.mktemp("shots"))
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def opened(window: Browser, service: Served, language: str = "en", width: int = 1280) -> Browser:
+    window.narrow(width)
+    window.colours("light")
+    window.go(f"{service.address}/?lang={language}")
+    window.run(SAVED)
+    return window
+
+
+def read(window: Browser, *films: Path, sex: str = "F", years: int | None = 10) -> None:
+    """Choose films, say whose they are, and wait until each has come to an end."""
+    window.choose("#files", films)
+    window.wait("return document.querySelectorAll('.row').length >= arguments[0]", len(films))
+    window.run("document.querySelector(`input[name=sex][value=${arguments[0]}]`).click()", sex)
+    window.run("document.getElementById('years').value = arguments[0] ?? ''", years)
+    window.run("document.getElementById('read').click()")
+    settled(window)
+
+
+def settled(window: Browser, seconds: float = 60) -> None:
+    ended = f"[...document.querySelectorAll('.row')].every((row) => {ENDED}.includes(row.dataset.state))"
+    window.wait(f"return {ended}", seconds=seconds)
+    window.wait("return !document.querySelector('.viewer') || document.querySelector('canvas.film')")
+
+
+def states(window: Browser) -> list[str]:
+    given: list[str] = window.run(
+        "return [...document.querySelectorAll('.row')].map((row) => row.dataset.state)"
+    )
+    return given
+
+
+def text(window: Browser, selector: str) -> str:
+    return str(window.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+
+
+def saved(window: Browser, number: int = 0) -> bytes:
+    """What the page gave to be saved."""
+    window.wait("return window.saved.length > arguments[0]", number)
+    coded = window.run(
+        "return window.saved[arguments[0]].arrayBuffer()"
+        ".then((all) => btoa(Array.from(new Uint8Array(all), (one) => String.fromCharCode(one)).join('')))",
+        number,
+    )
+    return base64.b64decode(coded)
+
+
+def dropped(window: Browser, films: Sequence[tuple[str, bytes]]) -> None:
+    window.run(DROP, [[name, base64.b64encode(content).decode()] for name, content in films])
+
+
+def test_films_that_are_dropped_are_read_and_the_first_is_shown_as_in_its_report(page, film, shots):
+    dropped(page, [("plate.png", film.read_bytes()), ("other.png", png(2))])
+    page.wait("return document.querySelectorAll('.row').length === 2")
+    assert states(page) == ["waiting", "waiting"]
+    page.run("document.querySelector('input[name=sex][value=F]').click()")
+    page.run("document.getElementById('years').value = 9; document.getElementById('months').value = 6")
+    page.run("document.getElementById('read').click()")
+    settled(page)
+    assert states(page) == ["assessed", "assessed"]
+    result = text(page, "#result")
+    for told in ("Bone age", "90% interval", "in a girl aged 9 years 6 months", "Composite plates", "small"):
+        assert told in result
+    assert page.run("return document.querySelectorAll('#result svg.scale, #result svg.growth').length") == 2
+    pictures = "return [...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+    page.wait(pictures)
+    (shots / "result.png").write_bytes(page.picture())
+
+
+def test_a_film_that_cannot_be_read_and_one_that_is_refused_say_why_and_the_others_go_on(
+    page, folder, film, shots
+):
+    bad, wrong = folder / "notes.png", folder / "mr.dcm"
+    bad.write_bytes(b"no picture at all")
+    wrong.write_bytes(as_bytes(dataset(Modality="MR")))
+    read(page, bad, wrong, film)
+    assert states(page) == ["unreadable", "refused", "assessed"]
+    assert "Not a PNG" not in text(page, "#result")
+    assert "This is not a PNG, JPEG, TIFF, BMP or WebP picture." in text(page, "#result")
+    assert "Save it anew as an 8- or 16-bit grey PNG" in text(page, "#result")
+    page.run("document.querySelectorAll('.open')[1].click()")
+    assert "is no radiograph" in text(page, "#result")
+    assert "What to do" in text(page, "#result")
+    assert "1 read, 2 not read" in text(page, "#said")
+    (shots / "refused.png").write_bytes(page.picture())
+
+
+def test_fifty_films_are_read_with_their_progress_and_saved_as_one_table(page, folder, shots):
+    films = [write_film(folder / f"film-{number:02}.png", number, 60, 48) for number in range(50)]
+    page.run(
+        "window.counts = new Set();"
+        "new MutationObserver(() => window.counts.add(document.getElementById('count').textContent))"
+        ".observe(document.getElementById('count'), { childList: true });"
+    )
+    read(page, *films, years=None)
+    assert states(page) == ["assessed"] * 50
+    assert text(page, "#count") == "50 of 50 films done"
+    assert page.run("return window.counts.size") > 20
+    page.run("document.getElementById('csv').click()")
+    rows = list(csv.DictReader(io.StringIO(saved(page).decode())))
+    assert list(rows[0]) == list(FIELDS)
+    assert [row["file"] for row in rows] == [film.name for film in films]
+    page.run("document.getElementById('json').click()")
+    same = json.loads(saved(page, 1))
+    assert [row["bone_age_months"] for row in same] == [float(row["bone_age_months"]) for row in rows]
+    (shots / "fifty.png").write_bytes(page.picture())
+
+
+def test_reading_can_be_cancelled_and_taken_up_again(page, folder):
+    films = [write_film(folder / f"film-{number:02}.png", number, 60, 48) for number in range(20)]
+    page.choose("#files", films)
+    page.wait("return document.querySelectorAll('.row').length === 20")
+    page.run("document.getElementById('read').click()")
+    page.wait("return document.querySelector('.row[data-state=assessed]')")
+    page.run("document.getElementById('cancel').click()")
+    settled(page, 5)
+    assert {"assessed", "cancelled"} == set(states(page))
+    assert page.run("return document.getElementById('cancel').hidden")
+    page.run("document.getElementById('read').click()")
+    settled(page)
+    assert set(states(page)) == {"assessed"}
+    page.run("document.querySelector('.row .drop-out').click()")
+    assert len(states(page)) == 19
+    page.run("document.getElementById('remove').click()")
+    assert states(page) == []
+
+
+def test_a_zip_archive_stands_for_the_films_in_it(page, folder):
+    study = folder / "study.zip"
+    with zipfile.ZipFile(study, "w") as archive:
+        archive.writestr("CT/IM1", as_bytes(dataset()), zipfile.ZIP_DEFLATED)
+        archive.writestr("b.png", png(1), zipfile.ZIP_STORED)
+        archive.writestr("__MACOSX/b.png", b"litter")
+        archive.writestr("README", b"text", zipfile.ZIP_DEFLATED)
+        archive.writestr("DICOMDIR", b"index")
+    broken = folder / "broken.zip"
+    broken.write_bytes(study.read_bytes()[:200])
+    page.choose("#files", [study, broken])
+    page.wait("return document.querySelectorAll('.row').length === 3")
+    names = page.run("return [...document.querySelectorAll('.row .name')].map((name) => name.textContent)")
+    assert names == ["study.zip/CT/IM1", "study.zip/b.png", "broken.zip"]
+    page.run("document.getElementById('read').click()")
+    settled(page)
+    assert states(page) == ["assessed", "assessed", "unreadable"]
+
+
+def test_a_server_that_goes_away_is_told_of_and_reading_goes_on_when_it_is_back(window, folder, film, shots):
+    with served(folder) as first:
+        port = first.address.rpartition(":")[2]
+        page = opened(window, first)
+        read(page, film)
+        page.choose("#files", [film, film])
+    page.wait("return document.querySelectorAll('.row').length === 3")
+    page.run("document.getElementById('read').click()")
+    page.wait("return !document.getElementById('gone').hidden")
+    page.wait(
+        "return document.querySelectorAll('.row[data-state=held], .row[data-state=queued]').length === 2"
+    )
+    assert "The server does not answer" in text(page, "#gone")
+    assert "Waiting for the server" in text(page, "#list")
+    assert "Bone age" in text(page, "#result"), "what was read stays"
+    (shots / "gone.png").write_bytes(page.picture())
+    with served(folder, "--port", port):
+        page.run("document.getElementById('try').click()")
+        settled(page)
+        assert states(page) == ["assessed"] * 3
+        assert page.run("return document.getElementById('gone').hidden")
+
+
+def test_sex_and_age_of_a_film_can_be_changed_and_it_is_read_again(page, film):
+    read(page, film, sex="U", years=None)
+    assert "without the sex it cannot be compared" in text(page, "#result")
+    page.run("document.querySelector('.edit').click()")
+    page.run("document.querySelector('.editor select').value = 'M'")
+    page.run("document.querySelector('.editor .years').value = 200")
+    page.run("document.querySelector('.editor button').click()")
+    assert "cannot be" in text(page, ".editor .problem")
+    page.run("document.querySelector('.editor .years').value = 8")
+    page.run("document.querySelector('.editor button').click()")
+    settled(page)
+    page.wait("return document.querySelector('.big')")
+    assert "in a boy aged 8 years 0 months" in text(page, "#result")
+    assert text(page, ".row .whom") == "Boy, 8 years 0 months"
+
+
+def test_a_date_of_birth_becomes_an_age_in_the_page_and_is_not_sent(page, film):
+    page.run(
+        "window.sent = []; const real = XMLHttpRequest.prototype.send;"
+        "XMLHttpRequest.prototype.send = function (form) { window.sent.push([...form.entries()]"
+        ".map(([name, value]) => [name, typeof value === 'string' ? value : value.name]));"
+        " real.call(this, form); };"
+    )
+    page.choose("#files", [film])
+    page.run("document.querySelector('#age-kind input[value=birth]').click()")
+    page.run("document.getElementById('taken').value = '2020-03-01'")
+    page.run("document.getElementById('born').value = '2020-03-02'")
+    page.run("document.getElementById('read').click()")
+    assert "cannot be older" in text(page, "#age-problem")
+    assert states(page) == ["waiting"]
+    page.run("document.getElementById('born').value = '2010-03-01'")
+    page.run("document.getElementById('read').click()")
+    settled(page)
+    (sent,) = page.run("return window.sent")
+    days = 3653
+    assert dict(sent) == {"file": "plate.png", "sex": "U", "age_months": f"{days / (365.25 / 12):.3f}"}
+
+
+def test_a_result_is_copied_as_text_and_saved_as_json_and_pdf(page, film):
+    pytest.importorskip("reportlab")
+    read(page, film)
+    page.run("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }")
+    page.run("document.querySelector('.copy').click()")
+    copied = page.wait("return window.copied")
+    assert copied.startswith("plate.png\nThe bone age is ")
+    assert copied.endswith("For research, not for diagnosis.")
+    assert page.wait("return document.getElementById('note').textContent") == "Copied."
+    page.run("document.querySelector('.as-json').click()")
+    (row,) = json.loads(saved(page))
+    assert (row["file"], row["status"], row["sex"]) == ("plate.png", "assessed", "F")
+    page.run("document.querySelector('.pdf').click()")
+    assert saved(page, 1).startswith(b"%PDF-")
+
+
+def seen(page: Browser) -> dict[str, object]:
+    """How the film is shown."""
+    told: dict[str, object] = page.run(
+        "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {"
+        "const canvas = document.querySelector('canvas.film');"
+        "const all = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+        "let sum = 0; for (let at = 0; at < all.length; at += 4) sum += all[at];"
+        "done({ mean: 4 * sum / all.length, turned: document.querySelector('.turned').style.transform,"
+        " map: document.querySelector('.map').style.opacity,"
+        " window: document.querySelector('.window-range').value,"
+        " level: document.querySelector('.level-range').value,"
+        " zoom: document.querySelector('.zoom-range').value }); })))"
+    )
+    return told
+
+
+def test_the_film_is_windowed_zoomed_moved_and_turned_by_keyboard_and_mouse(page, film):
+    read(page, film)
+    mean = 255 * float(read_radiograph(film).pixels.mean())
+    first = seen(page)
+    assert float(str(first["mean"])) == pytest.approx(mean, abs=0.6)
+    assert (first["window"], first["level"], first["zoom"], first["map"]) == ("100", "50", "100", "0.6")
+    page.run("document.querySelector('.stage').focus()")
+    page.press("i")
+    assert float(str(seen(page)["mean"])) == pytest.approx(255 - mean, abs=0.6)
+    page.press("i", "+", "]", "m", RIGHT)
+    after = seen(page)
+    assert (after["zoom"], after["map"]) == ("125", "0")
+    assert after["turned"] == "translate(40px, 0px) rotate(5deg) scale(1.25)"
+    page.press("0")
+    page.press(RIGHT, RIGHT, holding=SHIFT)
+    assert (seen(page)["window"], seen(page)["mean"]) != (first["window"], first["mean"])
+    page.press("0", "m")
+    place = page.run(
+        "document.querySelector('.stage').scrollIntoView({ block: 'center' });"
+        "const box = document.querySelector('.stage').getBoundingClientRect();"
+        "return [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)]"
+    )
+    page.drag((place[0], place[1]), (30, -60), button=2)
+    windowed = seen(page)
+    assert (windowed["window"], windowed["level"]) == ("110", "70")
+    page.press("0")
+    page.drag((place[0], place[1]), (25, 35))
+    assert str(seen(page)["turned"]).startswith("translate(25px, 35px)")
+    page.run(
+        "const slider = document.querySelector('.map-range'); slider.value = 30;"
+        "slider.dispatchEvent(new Event('input'))"
+    )
+    assert seen(page)["map"] == "0.3"
+    page.run("document.querySelector('.reset').click()")
+    assert seen(page) == first
+
+
+def test_all_of_it_is_done_with_the_keyboard_alone(page, film):
+    page.choose("#files", [film])
+    page.run("document.activeElement.blur()")
+    active = "const active = document.activeElement; return active.id || active.value || active.className"
+    met: list[str] = []
+    while not met or met[-1] != "read":
+        page.press(TAB)
+        met.append(page.run(active))
+        assert len(met) < 40, met
+        ring = "const style = getComputedStyle(document.activeElement); return style.outlineStyle !== 'none'"
+        beside = (
+            "return getComputedStyle(document.activeElement.nextElementSibling ?? document.activeElement)"
+        )
+        hidden = "return document.activeElement.matches('.choice input, #files')"
+        assert page.run(f"{beside}.outlineStyle !== 'none'" if page.run(hidden) else ring), met
+        if met[-1] == "U":
+            page.press("\ue012", "\ue012")  # left, to the girl
+        if met[-1] == "years":
+            page.press("1", "1")
+    assert met[0] == "skip"
+    page.press(ENTER)
+    settled(page)
+    assert "in a girl aged 11 years 0 months" in text(page, "#result")
+    while page.run(active) != "open":
+        page.press(TAB)
+    page.press(ENTER)
+    assert page.run("return document.activeElement === document.querySelector('#result h2')")
+    while page.run(active) != "stage":
+        page.press(TAB)
+    page.press("+")
+    assert seen(page)["zoom"] == "125"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_sticks_out_of_a_phone_of_320_pixels(window, service, film, shots, language):
+    page = opened(window, service, language, width=320)
+    assert page.run("return document.documentElement.scrollWidth") == 320
+    read(page, film)
+    assert page.run("return document.documentElement.scrollWidth") == 320
+    assert words(language)("result.plates") in text(page, "#result")
+    page.run("document.querySelector('.edit').click()")
+    assert page.run("return document.documentElement.scrollWidth") == 320
+    (shots / f"phone-{language}.png").write_bytes(page.picture())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 320])
+def test_axe_finds_nothing_serious(window, service, folder, film, shots, scheme, width):
+    where = os.environ.get("AXE_CORE")
+    if not where:
+        pytest.skip("AXE_CORE does not name axe.min.js: accessibility is not checked by axe")
+    page = opened(window, service, "de", width)
+    page.colours(scheme)
+    bad = folder / "bad.png"
+    bad.write_bytes(b"none")
+    read(page, film, bad, sex="U")
+    page.run("document.querySelector('.edit').click(); document.querySelector('details').open = true")
+    axe = (
+        Path(where).read_text(encoding="utf-8")
+        + ";return axe.run(document, {resultTypes: ['violations']})"
+        + ".then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html.slice(0, 120)]))"
+    )
+    found = page.run(axe)
+    page.run("document.querySelectorAll('.open')[1].click()")
+    found += page.run(axe)
+    assert [each for each in found if each[0] in ("serious", "critical")] == []
+    (shots / f"{scheme}-{width}.png").write_bytes(page.picture())
+
+
+def test_nothing_is_asked_of_others_nothing_is_stored_and_no_rule_of_the_page_is_broken(page, service, film):
+    page.complaints()
+    read(page, film)
+    names = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [each for each in names if not each.startswith((service.address, "data:"))] == []
+    stored = page.run(
+        "return Promise.all([indexedDB.databases(), caches.keys()]).then(([bases, kept]) =>"
+        " [localStorage.length, sessionStorage.length, document.cookie, bases.length, kept.length])"
+    )
+    assert stored == [0, 0, "", 0, 0]
+    assert [each for each in page.complaints() if "beforeunload" not in each] == []
+
+
+def test_a_result_is_printed_on_one_sheet_with_its_purpose(page, film):
+    read(page, film)
+    printed = page.printed()
+    assert printed.count(b"/Type /Page\n") == 1
+
+
+def test_live_regions_tell_what_happens(page, film):
+    heard = (
+        "window.heard = []; new MutationObserver(() =>"
+        " window.heard.push(document.getElementById('said').textContent))"
+        ".observe(document.getElementById('said'), { childList: true });"
+    )
+    page.run(heard)
+    read(page, film)
+    told = page.run("return window.heard")
+    assert told[0] == "Films added: 1"
+    assert told[-1] == "All done: 1 read, 0 not read"
+    assert page.run("return document.getElementById('said').getAttribute('role')") == "status"
