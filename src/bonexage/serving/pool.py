@@ -152,8 +152,7 @@ class Pool:
             ) from None
 
     def _learn(self, seconds: float) -> None:
-        weight = _WEIGHT_OF_NEWEST if self._mean_seconds else 1.0
-        self._mean_seconds += weight * (seconds - self._mean_seconds)
+        self._mean_seconds += _WEIGHT_OF_NEWEST * (seconds - self._mean_seconds)
 
     def _too_slow(self) -> Problem:
         seconds = self._settings.limits.seconds
@@ -173,6 +172,7 @@ class Pool:
                 continue
             pause = 0.0
             self.started += 1
+            self._mean_seconds = self._mean_seconds or worker.seconds_a_film
             self._alive.add(worker)
             self._idle.put_nowait(worker)
             try:

@@ -30,6 +30,7 @@ class Worker:
         self._process = process
         self.films = 0
         self.model = ""
+        self.seconds_a_film = 0.0
 
     @classmethod
     async def start(cls, settings: Settings) -> Worker:
@@ -58,7 +59,7 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 said, _ = await worker._answer()
-            worker.model = str(said["model"])
+            worker.model, worker.seconds_a_film = str(said["model"]), float(said["seconds"])
         except (TimeoutError, KeyError):
             await worker.end()
             raise WorkerEnded from None

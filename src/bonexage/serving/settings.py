@@ -38,7 +38,7 @@ class Limits:
     stall_seconds: float = 10.0
     upload_seconds: float = 120.0
     queue: int = 64
-    wait_seconds: float = 4.0
+    wait_seconds: float = 3.0
     held_bytes: int = 512 * MEGABYTE
     worker_bytes: int = 6 << 30
     worker_films: int = 1000
