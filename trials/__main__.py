@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from trials import service_faults, service_load, training_kills
+from trials import node_faults, service_faults, service_load, training_kills
 from trials.reliability import Found, with_section
 
 PAGE: Final = Path(__file__).parents[1] / "RELIABILITY.md"
@@ -20,6 +20,7 @@ TRIALS: Final[dict[str, Callable[..., Found]]] = {
     "training": training_kills.run,
     "service": service_faults.run,
     "load": service_load.run,
+    "node": node_faults.run,
 }
 
 

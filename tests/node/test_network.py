@@ -14,8 +14,8 @@ from bonexage.errors import WrongUse
 from bonexage.node.config import Tls
 from bonexage.node.tls import calling_context, listening_context
 from dicoms import dataset
-from node.archive import Archive, listening, send
 from node.nodes import running, write_config
+from trials.archive import Archive, listening, send
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from typer.testing import CliRunner
 
-from bonexage.errors import WrongUse
+from bonexage.cli.app import app
+from bonexage.errors import UnusableData, WrongUse
 from bonexage.node.looking import retry
+from bonexage.node.queue import FILE, Queue
 from dicoms import CR, dataset, hand_values
-from node.archive import Archive, listening, send
 from node.nodes import Node, running, started, until, write_config
+from trials.archive import Archive, listening, send
 
 
 def asked(node: Node, page: str) -> tuple[int, str]:
@@ -263,3 +266,32 @@ def test_a_film_on_which_the_node_dies_each_time_does_not_keep_it_from_others(tm
         node.wait_for("dead", "done")
     said = (tmp_path / "state" / "dead" / "film-1" / "reason.txt").read_text()
     assert "ended each time" in said
+
+
+def test_results_for_a_destination_that_is_gone_become_dead_letters(tmp_path: Path) -> None:
+    with running(write_config(tmp_path)) as node:
+        send(node.port, dataset())
+        node.wait_for("assessed")
+    config = write_config(tmp_path)
+    config.write_text(config.read_text().replace('name = "archive"', 'name = "another"'))
+    with running(config) as node:
+        node.wait_for("dead")
+    said = (tmp_path / "state" / "dead" / "film-1" / "reason.txt").read_text()
+    assert "archive: no destination of this name is configured" in said
+
+
+def test_check_calls_the_archives_and_tells_which_model_answers(tmp_path: Path) -> None:
+    with listening(Archive()) as port:
+        done = CliRunner().invoke(app, ["node", "--config", str(write_config(tmp_path, port)), "--check"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Model: small@")
+    assert "archive: answers" in done.stdout
+    away = CliRunner().invoke(app, ["node", "--config", str(write_config(tmp_path)), "--check"])
+    assert away.exit_code == 3
+    assert "archive: does not answer" in away.stdout
+
+
+def test_a_queue_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no queue" * 1000)
+    with pytest.raises(UnusableData, match="the queue cannot be opened"):
+        Queue(tmp_path)

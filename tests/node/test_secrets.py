@@ -19,8 +19,8 @@ from bonexage.node.watching import STATE, Watch, run_watch
 from dicoms import dataset, write_dicom
 from films import write_film
 from models import small_bundle
-from node.archive import Archive, listening, send
 from node.nodes import running, until, write_config
+from trials.archive import Archive, listening, send
 
 CANARY = "CANARY"
 # Elements of these kinds hold text that a person may have written.

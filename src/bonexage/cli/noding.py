@@ -7,13 +7,16 @@ import json
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bonexage.cli.front import SOME_UNUSABLE, Coverage, Model, Threads, app, as_share
 from bonexage.cli.outcomes import note
 from bonexage.errors import MissingExtra, WrongUse
+
+if TYPE_CHECKING:
+    from bonexage.node.config import NodeConfig
 
 _NEEDED = ("fhir", "highdicom", "prometheus_client", "pydicom", "pynetdicom", "reportlab")
 
@@ -36,18 +39,16 @@ def node(
 
     said = read_config(config)
     if check:
-        _check(config)
+        _check(said)
         return
     run_node(said, json_lines(), _stop_by_signal())
 
 
-def _check(config: Path) -> None:
+def _check(said: NodeConfig) -> None:
     """Load the model and call each archive; exit 3 where one does not answer."""
-    from bonexage.node.config import read_config
     from bonexage.node.running import configured_judge
     from bonexage.node.sending import answers_echo
 
-    said = read_config(config)
     typer.echo(f"Model: {configured_judge(said).assessor.model}")
     answers = {each.name: answers_echo(each, said) for each in said.destinations}
     for name, answered in answers.items():

@@ -36,9 +36,9 @@ def json_lines(stream: TextIO | None = None) -> Log:
     return log
 
 
-def error_facts(error: BaseException) -> dict[str, Any]:
+def error_facts(error: BaseException | None) -> dict[str, Any]:
     """What may be told of an error that nobody foresaw: its kind and its place, not its words."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__) if error else []
     place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return {"error": type(error).__name__, "place": place}
 
@@ -56,9 +56,11 @@ class _Mute(logging.Handler):
 
 @contextmanager
 def libraries_without_words(log: Log) -> Iterator[None]:
-    """Let what libraries log and warn of pass through `log`, without their words, as long as this lasts."""
+    """Let what libraries log, warn of and raise pass through `log`, without their words, while this lasts."""
     loggers = [logging.getLogger(name) for name in _LIBRARIES]
     before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    hook = threading.excepthook
+    threading.excepthook = lambda ended: log("thread-ended", **error_facts(ended.exc_value))
     logging.captureWarnings(True)
     for logger in loggers:
         logger.handlers[:], logger.propagate = [_Mute(log)], False
@@ -66,5 +68,6 @@ def libraries_without_words(log: Log) -> Iterator[None]:
         yield
     finally:
         logging.captureWarnings(False)
+        threading.excepthook = hook
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers[:], logger.propagate = handlers, propagate

@@ -124,7 +124,7 @@ class Queue:
         """Open the queue in a folder that exists, or make it.
 
         Raises:
-            UnusableData: the file there is no queue, or one of a later version.
+            UnusableData: the file there is no queue, one of a later version, or cannot be written to.
         """
         self._lock = threading.RLock()
         self._opened = sqlite3.connect(
@@ -144,10 +144,10 @@ class Queue:
                 at.execute(f"PRAGMA user_version = {SCHEMA}")
         except sqlite3.DatabaseError as error:
             self._opened.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise
             raise UnusableData(
-                "the queue is damaged", remedy="Put the file back from a copy", subject=str(folder / FILE)
+                f"the queue cannot be opened ({error})",
+                remedy="Check that it is whole, that you may write to it, and that the disk has room",
+                subject=str(folder / FILE),
             ) from None
 
     def close(self) -> None:
@@ -239,6 +239,10 @@ class Queue:
     def asked_under(self, transaction: str) -> list[Delivery]:
         """The deliveries whose commitment was asked for under a transaction UID."""
         return self._deliveries("asked = ? AND state = ?", transaction, ASKED)
+
+    def undelivered(self, destination: str) -> list[Delivery]:
+        """The deliveries to a destination that may still be delivered."""
+        return self._deliveries("destination = ? AND state NOT IN (?, ?)", destination, DELIVERED, DEAD)
 
     def waiting_since(self, destination: str, before: float) -> list[Delivery]:
         """The deliveries to a destination that wait since before a time."""

@@ -53,7 +53,8 @@ SYNTAXES: Final = (
     uid.HTJ2KLosslessRPCL,
     uid.HTJ2K,
 )
-# No message of an association needs a longer one; films come in parts of the length that we announce.
+# Films come in parts of this length at most, and no other message needs a part longer than that below.
+PDU_BYTES: Final = 1 << 17
 MOST_PDU_BYTES: Final = 1 << 20
 IMPLEMENTATION: Final = "BONEXAGE"
 
@@ -98,6 +99,7 @@ def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> List
     entity = AE(said.ae_title)
     entity.implementation_version_name = IMPLEMENTATION
     entity.require_called_aet = True
+    entity.maximum_pdu_size = PDU_BYTES
     if said.calling:
         entity.require_calling_aet = list({*said.calling, *(each.ae_title for each in config.destinations)})
     entity.maximum_associations = said.associations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,19 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
         counters = new_counters(door.queue, door.spool.free_bytes)
         judge = configured_judge(config)
         name_model(counters, judge.assessor.model)
-        work = Work(books, door.arrived, config.delivery, counters, threading.Event(), threading.Event())
+        work = Work(
+            books,
+            door.arrived,
+            door.has_room_for_results,
+            config.delivery,
+            counters,
+            threading.Event(),
+            threading.Event(),
+        )
         sends: dict[str, Send] = {each.name: to_archive(each, config, books) for each in config.destinations}
         if config.fhir:
             sends[FHIR] = to_folder(Path(config.fhir), books, lambda _film: "")
+        bury_strays(books, sends)
         goes_to = _ways(config)
         with (
             at_work(work, lambda data, film: judge_film(judge, data, film.uid), goes_to, sends) as alive,
@@ -99,6 +108,13 @@ def opened_state(folder: Path, least_free_megabytes: int) -> Iterator[Door]:
             yield Door(queue, spool, least_free_megabytes * MEGABYTE)
         finally:
             queue.close()
+
+
+def bury_strays(books: Books, destinations: Iterable[str]) -> None:
+    """Put results for destinations that are not configured any more to the dead letters."""
+    known = set(destinations)
+    for name in {name for name, _ in books.queue.counts()[1]} - known:
+        books.bury(books.queue.undelivered(name), "no destination of this name is configured")
 
 
 @contextmanager

@@ -39,6 +39,10 @@ class Door:
         """Whether something may be taken."""
         return self.spool.free_bytes() >= self.least_free_bytes
 
+    def has_room_for_results(self) -> bool:
+        """Whether results may be made: they have half of the room that films leave, the queue the rest."""
+        return self.spool.free_bytes() >= self.least_free_bytes // 2
+
     def take(self, uid: str, data: bytes, name: str = "") -> int | None:
         """Take an object in, and return its number; None where it was taken before.
 

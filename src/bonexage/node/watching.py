@@ -81,7 +81,15 @@ def run_watch(watch: Watch, judge: Judge, limits: Limits, log: Log, stop: thread
     with libraries_without_words(log), opened_state(watch.state, least_free_megabytes=0) as door:
         books = Books(door.queue, door.spool, log)
         counters = new_counters(door.queue, door.spool.free_bytes)
-        work = Work(books, door.arrived, limits, counters, threading.Event(), threading.Event())
+        work = Work(
+            books,
+            door.arrived,
+            door.has_room_for_results,
+            limits,
+            counters,
+            threading.Event(),
+            threading.Event(),
+        )
         sends = {OUT: to_folder(watch.outbox, books, place_of)}
         with at_work(work, lambda data, film: judge_file(judge, data, film), lambda _result: [OUT], sends):
             log("watching", model=judge.assessor.model)

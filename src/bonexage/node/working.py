@@ -42,6 +42,7 @@ class Work:
     Attributes:
         books: the queue and the state folder.
         arrived: set whenever a film was taken.
+        has_room: whether there is room for results; without it what is judged already is sent first.
         limits: how often and how long is tried.
         counters: what is counted.
         stop: set when work is to end.
@@ -50,6 +51,7 @@ class Work:
 
     books: Books
     arrived: threading.Event
+    has_room: Callable[[], bool]
     limits: Limits
     counters: Counters
     stop: threading.Event
@@ -74,7 +76,7 @@ def judge_films(work: Work, judging: Judging, destinations: Callable[[Result], I
         work.arrived.clear()
         film = None
         try:
-            film = work.books.queue.begin_next()
+            film = work.books.queue.begin_next() if work.has_room() else None
             if film:
                 _judge(work, film, judging, destinations)
                 work.judged.set()
