@@ -4,7 +4,8 @@
 
 The validation and calibration films of the bundle's own training are read once. Then their children are
 divided at random, again and again: a spread is fitted on the first part, intervals are calibrated on the
-second and measured on the third. No test film is read. Writes `evaluation/intervals/intervals.json`.
+second and measured on the third. Where labels heap is counted on the films that the network did learn from.
+No test film is read. Writes `evaluation/intervals/intervals.json`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -28,11 +30,12 @@ from bonexage.learning.recipe import recipe_from_table
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.calibration import BAND_MONTHS, Calibration, Cell, fit_calibration
+from bonexage.model.heaping import Heaping, fit_heaping
 from bonexage.model.spread import SEXES, HeldOut, fit_spread
 
 OUT: Final = Path(__file__).parents[1] / "evaluation" / "intervals"
 COVERAGES: Final = (0.8, 0.9, 0.95)
-DIVISIONS: Final = 40
+DIVISIONS: Final = 20
 PARTS: Final = (0.35, 0.85)
 LEAST_IN_CELL: Final = 15
 
@@ -49,12 +52,15 @@ class Tally:
         held: share of labels held, of each division.
         by_reading: mean share held in each cell of sex and 24 months of predicted age with enough films.
         by_label: the same by labelled age.
+        held_off_heaps: share held of the labels that are less frequent than the months about them, over all
+            divisions.
     """
 
     width: NDArray[np.float64]
     held: NDArray[np.float64]
     by_reading: dict[str, float]
     by_label: dict[str, float]
+    held_off_heaps: float
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: means, the error of the mean width, and the cells that are held least and most."""
@@ -62,6 +68,7 @@ class Tally:
             "width": float(self.width.mean()),
             "width_error": float(self.width.std() / np.sqrt(len(self.width))),
             "held": float(self.held.mean()),
+            "held_off_heaps": self.held_off_heaps,
             **{
                 f"{end}_{name}": min(cells.items(), key=lambda item: sign * item[1])
                 for name, cells in (("by_predicted_age", self.by_reading), ("by_labelled_age", self.by_label))
@@ -89,23 +96,42 @@ def without_views(learned: Films, known: Films) -> Calibration:
 
 
 def following(learned: Films, known: Films) -> Calibration:
-    """As bundles have it."""
+    """A spread of all that tells."""
     return fit_calibration(known, spread=fit_spread(learned))
 
 
-METHODS: Final[dict[str, Method]] = {
-    "one width for all": one_width,
-    "one width for each sex and band": one_width_a_cell,
-    "a spread of reading and label": without_views,
-    "the same, and the views' disagreement where it tells": following,
-}
+def ending_at_heaps(learned: Films, known: Films, heaping: Heaping) -> Calibration:
+    """As bundles have it: the same, each interval ending where labels heap."""
+    return fit_calibration(known, spread=fit_spread(learned), heaping=heaping)
+
+
+def methods(heaping: Heaping) -> dict[str, Method]:
+    """All of them; the first is what the others' widths are set against."""
+    return {
+        "one width for all": one_width,
+        "one width for each sex and band": one_width_a_cell,
+        "a spread of reading and label": without_views,
+        "the same, and the views' disagreement where it tells": following,
+        "the same, ending where labels heap": partial(ending_at_heaps, heaping=heaping),
+    }
+
+
+def labelled(bundle: Bundle, data: Path) -> tuple[TrainingFilm, ...]:
+    """The films of a bundle's training, each with its part."""
+    parts = recipe_from_table(dict(bundle.description.recipe), source="the bundle").parts
+    folders = [data / folder["name"] for folder in bundle.description.data["folders"]]
+    return gather_films(folders, parts)[0]
 
 
 def held_out(bundle: Bundle, data: Path) -> list[TrainingFilm]:
-    """The films of a bundle's training that its network did not learn from."""
-    parts = recipe_from_table(dict(bundle.description.recipe), source="the bundle").parts
-    folders = [data / folder["name"] for folder in bundle.description.data["folders"]]
-    return [film for film in gather_films(folders, parts)[0] if film.part is not Part.TRAINING]
+    """Those that its network did not learn from."""
+    return [film for film in labelled(bundle, data) if film.part is not Part.TRAINING]
+
+
+def heaping_of(bundle: Bundle, data: Path) -> Heaping:
+    """Where the labels of the films heap that its network learned from."""
+    films = [film.film for film in labelled(bundle, data) if film.part is Part.TRAINING]
+    return fit_heaping((film.sex, film.bone_age_months) for film in films)
 
 
 def held_out_films(assessor: Assessor, data: Path) -> list[HeldOut]:
@@ -154,25 +180,29 @@ def intervals(calibration: Calibration, films: Films, coverage: float) -> NDArra
     return np.array([(each.low_months, each.high_months) for each in given])
 
 
-def tally(films: Films) -> dict[str, dict[float, Tally]]:
+def tally(films: Films, heaping: Heaping) -> dict[str, dict[float, Tally]]:
     """What each method does at each coverage."""
+    tried = methods(heaping)
     widths: dict[tuple[str, float], list[float]] = {}
     shares: dict[tuple[str, float], list[float]] = {}
     cells: dict[tuple[str, float, bool], dict[str, list[bool]]] = {}
+    off: dict[tuple[str, float], list[bool]] = {}
     for learned, known, new in divisions(films):
         labels = np.array([film.label_months for film in new])
-        for name, method in METHODS.items():
+        off_heaps = np.array([heaping.by_sex[film.sex][round(film.label_months)] < 1 for film in new])
+        for name, method in tried.items():
             calibration = method(learned, known)
             for coverage in COVERAGES:
                 ends = intervals(calibration, new, coverage)
                 held = (ends[:, 0] <= labels) & (labels <= ends[:, 1])
                 widths.setdefault((name, coverage), []).append(float(np.ptp(ends, axis=1).mean()))
                 shares.setdefault((name, coverage), []).append(float(held.mean()))
+                off.setdefault((name, coverage), []).extend(held[off_heaps].tolist())
                 for by_label in (False, True):
                     into = cells.setdefault((name, coverage, by_label), {})
                     for film, its in zip(new, held.tolist(), strict=True):
                         into.setdefault(_cell(film, by_label), []).append(its)
-    constant = next(iter(METHODS))
+    constant = next(iter(tried))
 
     def shares_of(name: str, coverage: float, by_label: bool) -> dict[str, float]:
         return {
@@ -188,10 +218,11 @@ def tally(films: Films) -> dict[str, dict[float, Tally]]:
                 np.array(shares[name, coverage]),
                 shares_of(name, coverage, False),
                 shares_of(name, coverage, True),
+                float(np.mean(off[name, coverage])),
             )
             for coverage in COVERAGES
         }
-        for name in METHODS
+        for name in tried
     }
 
 
@@ -209,7 +240,7 @@ def main() -> None:
         return
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
     films = held_out_films(assessor, Path(data))
-    found = tally(films)
+    found = tally(films, heaping_of(assessor.bundle, Path(data)))
     for name, by_coverage in found.items():
         print(name)
         for coverage, one in by_coverage.items():

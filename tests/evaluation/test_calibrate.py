@@ -14,11 +14,14 @@ from bonexage.errors import UnusableData
 from bonexage.evaluation.calibrate import SiteCalibration, calibrate
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
+from bonexage.model.calibration import fit_calibration
+from bonexage.model.heaping import fit_heaping
+from bonexage.model.spread import fit_spread
 from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex, Subject
 from films import write_film
 from learning.folders import write_labels
-from models import BOY_MONTHS, small_bundle, small_calibration
+from models import BOY_MONTHS, held_out, small_bundle, small_calibration
 
 FILMS = 120
 
@@ -107,6 +110,19 @@ def test_nothing_but_the_calibration_and_the_card_changes(tmp_path: Path, site) 
     )
     assert same == bundle.description
     assert made.hash != bundle.hash
+
+
+def test_a_site_keeps_the_spread_and_the_heaps_of_the_model(tmp_path: Path, site) -> None:
+    known = held_out([100.0] * 100, [90.0 + number % 20 for number in range(100)], "FM" * 50)
+    heaping = fit_heaping([(Sex.FEMALE, 96.0), (Sex.MALE, 108.0)])
+    own = fit_calibration(known, spread=fit_spread(known), heaping=heaping)
+    bundle = small_bundle(tmp_path / "model", calibration=own)
+    made = calibrate(Assessor(bundle, threads=1), [site("site", 1)], tmp_path / "new").bundle
+    calibration = load_bundle(tmp_path / "new").description.calibration
+    assert calibration == made.description.calibration
+    assert calibration is not None
+    assert (calibration.spread, calibration.heaping) == (own.spread, heaping)
+    assert all(0 <= score <= 1 for cell in calibration.cells for score in cell.scores)
 
 
 def test_too_few_films_are_refused_and_a_sex_with_few_is_said(tmp_path: Path, site) -> None:

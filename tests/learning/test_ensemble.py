@@ -27,6 +27,7 @@ from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import train
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.calibration import Calibration
+from bonexage.model.heaping import fit_heaping
 from bonexage.model.preprocess import normalise, place
 from bonexage.model.spread import HeldOut, Spread, fit_spread
 from bonexage.reading.files import read_radiograph
@@ -126,8 +127,13 @@ def test_intervals_of_seeds_are_from_the_parts_that_they_have_in_common(
     }
     expected = fit_spread(by_part["validation"])
     assert spread.level == pytest.approx(expected.level, abs=1e-3)
+    again = replace(calibration, spread=expected)
     assert scores == pytest.approx(
-        sorted(expected.score(film) for film in by_part["calibration"]), rel=1e-2, abs=1e-3
+        sorted(again.score(film) for film in by_part["calibration"]), rel=1e-2, abs=1e-3
+    )
+    others = [row for row in films_of(seeds[0], data) if row["part"] != "calibration"]
+    assert calibration.heaping == fit_heaping(
+        (Sex(row["sex"]), float(row["bone_age_months"])) for row in others
     )
     measured = of_seeds.description.figures["validation"]["all"]["films"]
     assert measured == len(by_part["validation"])
@@ -169,12 +175,15 @@ def test_intervals_of_folds_are_from_some_of_these_films_in_the_spread_of_the_ot
 ) -> None:
     calibration, spread, scores = calibration_of(of_folds)
     assert calibration.out_of_fold
-    scored = [film for film in unseen if np.isclose(scores, spread.score(film), rtol=1e-3, atol=1e-4).any()]
+    scored = [
+        film for film in unseen if np.isclose(scores, calibration.score(film), rtol=1e-3, atol=1e-4).any()
+    ]
     assert len(scored) == len(scores)
     others = [film for film in unseen if film not in scored]
     assert 3 <= len(others) <= 9
     assert spread.level == pytest.approx(fit_spread(others).level, abs=1e-3)
     assert spread.disagreement is None
+    assert calibration.heaping == fit_heaping((film.sex, film.label_months) for film in others)
 
 
 def test_films_of_a_child_are_dealt_out_to_one_use(tmp_path: Path) -> None:

@@ -217,8 +217,9 @@ def _against_training(month: Month, bundle: Bundle) -> Iterator[Shift]:
     if len(known) == 2:
         yield Shift("sex", "Sex", TRAINING, _sexes(month.sexes, known))
     if month.errors:
+        unit = " spreads" if calibration.heaping is None else " of the likely labels nearer"
         then_errors = tuple(sorted(score for cell in calibration.cells for score in cell.scores))
-        yield Shift("errors", "Errors", TRAINING, Amounts(month.errors, then_errors, " spreads", 2))
+        yield Shift("errors", "Errors", TRAINING, Amounts(month.errors, then_errors, unit, 2))
 
 
 def _against_earlier(month: Month, earlier: Month) -> Iterator[Shift]:

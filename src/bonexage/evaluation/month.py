@@ -43,7 +43,7 @@ class Month:
         sds: standard deviation scores, ascending.
         hand_scores: how sure the locator is of each film's hand, 0 to 1, ascending; empty if not looked at.
         likenesses: how like the composite hands each film's hand is, ascending; empty if not looked at.
-        errors: of films with a label, |bone age - label| over the model's spread, ascending.
+        errors: of films with a label, the scores that the model's calibration gives them, ascending.
         unread: films that were to be looked at and could not be read.
     """
 
@@ -183,7 +183,7 @@ def with_films(month: Month, films: Path, bundle: Bundle, progress: Callable[[in
 
 
 def with_labels(month: Month, rows: Sequence[Row], labels: Sequence[Label], bundle: Bundle) -> Month:
-    """The month with how far its answers lie from labels, in the model's own spread.
+    """The month with how far its answers lie from labels, as the model's calibration measures it.
 
     Raises:
         WrongUse: the model's calibration cannot measure them, or no label is of a film of the month.
@@ -198,7 +198,7 @@ def with_labels(month: Month, rows: Sequence[Row], labels: Sequence[Label], bund
         if row["status"] == "assessed" and label is not None:
             said = float(row["bone_age_months"])
             film = HeldOut(label.id, label.sex, said, label.bone_age_months)
-            errors.append(round(calibration.spread.score(film), _SCORE_DIGITS))
+            errors.append(round(calibration.score(film), _SCORE_DIGITS))
     if not errors:
         raise WrongUse(
             "no label is of a film of this month", remedy="Give labels whose ids are the films' names"

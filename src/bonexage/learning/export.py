@@ -34,6 +34,7 @@ from bonexage.learning.start import read_state
 from bonexage.model.bundle import OUT_OF_FOLD, Bundle, Description, write_bundle
 from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.frame import whole_film
+from bonexage.model.heaping import fit_heaping
 from bonexage.model.likeness import pack_hands
 from bonexage.model.preprocess import Preprocessing, normalise
 from bonexage.model.runtime import Runtime
@@ -104,13 +105,15 @@ def export_run(
         read = _read(Runtime(onnx), held_out, cache, first.how, progress)
         judged = _of(Part.VALIDATION, read)
         figures = {"validation": _figures(_by_folder(judged))}
-        calibration = _calibration(read, digest, of="the training's calibration part")
+        others = [film for film in films[0] if film.part is not Part.CALIBRATION]
+        calibration = _calibration(read, others, digest, of="the training's calibration part")
     else:
         read = _out_of_fold(members, films, cache, mirror, progress)
         judged = read
         figures = {OUT_OF_FOLD: _figures(_by_folder(judged))}
         dealt = _dealt_again(read, first.recipe.parts.seed)
-        calibration = _calibration(dealt, digest, of=BY_UNKNOWING, out_of_fold=True)
+        others = [film for film, _ in _of(Part.VALIDATION, dealt)]
+        calibration = _calibration(dealt, others, digest, of=BY_UNKNOWING, out_of_fold=True)
     description = _describe(
         members,
         figures=figures,
@@ -314,14 +317,17 @@ def _dealt_again(read: Sequence[Read], seed: int) -> list[Read]:
     return [(replace(film, part=part_of[film.film.id]), said) for film, said in read]
 
 
-def _calibration(read: Sequence[Read], network: str, *, of: str, out_of_fold: bool = False) -> Calibration:
-    """The spread of the validation films, and the calibration of the calibration films in it."""
+def _calibration(
+    read: Sequence[Read], others: Sequence[TrainingFilm], network: str, *, of: str, out_of_fold: bool = False
+) -> Calibration:
+    """The calibration films' calibration, in the spread of the validation films and the heaps of others."""
     return fit_calibration(
         [said for _, said in _of(Part.CALIBRATION, read)],
         spread=fit_spread([said for _, said in _of(Part.VALIDATION, read)]),
         network=network,
         of=of,
         out_of_fold=out_of_fold,
+        heaping=fit_heaping((film.film.sex, film.film.bone_age_months) for film in others),
     )
 
 

@@ -34,7 +34,7 @@ from bonexage.model.parts import (
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 from bonexage.model.runtime import ALL_OUTPUTS
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 OUT_OF_FOLD: Final = "out-of-fold"
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
 _PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, CARD_PART, WEIGHTS_PART)
@@ -198,8 +198,9 @@ def write_bundle(
 
 
 def describe(bundle: Bundle) -> str:
-    """The description as `bundle.json` has it, but for the calibration's scores, which are many."""
+    """The description as `bundle.json` has it, but for what the calibration has many of."""
     stored = json.loads(_to_json(bundle.description))
+    (stored["calibration"] or {}).pop("heaping", None)
     for cell in (stored["calibration"] or {}).get("cells", ()):
         for many in ("residuals_months", "scores"):
             cell.pop(many, None)

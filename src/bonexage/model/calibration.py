@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Interval
+from bonexage.model.heaping import AGES, Heaping, Nested, heaping_from_json, nested
 from bonexage.model.spread import HeldOut, Spread, spread_from_json
 from bonexage.subject import Sex
 
@@ -31,8 +32,10 @@ LEAST_FILMS: Final = 40
 _BANDS: Final = round(MAX_BONE_AGE_MONTHS / BAND_MONTHS)
 _PLAIN: Final = "split-conformal"
 _NORMALISED: Final = "normalised-split-conformal"
+_NESTED: Final = "nested-split-conformal"
 _LABELS: Final = np.linspace(0.0, MAX_BONE_AGE_MONTHS, 961)
 _DIGITS: Final = 6
+_ROUNDED: Final = 10.0**-_DIGITS
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class Cell:
         low_months: predicted ages from here, included.
         high_months: up to here, not included (the last cell includes 240). A range wider than 24 months
             was merged from several bands because one of them had fewer than 40 films.
-        scores: |predicted - labelled| of each calibration film over its spread, or in months where the
-            calibration has no spread; ascending.
+        scores: of each calibration film |predicted - labelled| over its spread, or in months where the
+            calibration has no spread, or the mass of the first of its nested intervals that holds the label
+            where it knows how labels heap; ascending.
         seen_months: the least and the most predicted age among them, or None where that was not kept.
     """
 
@@ -83,6 +87,9 @@ class Calibration:
         network: sha256 of the network it was made for, or None where that was not kept.
         films: which films these are, a few words.
         out_of_fold: each score is not of the whole model, but of those members that never saw the child.
+        heaping: where labels heap, for intervals that end there; or None for such as end anywhere. Needs a
+            spread. The share that is promised is then one of labels that heap like these: of ages on a
+            continuous scale an interval holds fewer.
     """
 
     cells: tuple[Cell, ...]
@@ -90,8 +97,11 @@ class Calibration:
     network: str | None = None
     films: str = ""
     out_of_fold: bool = False
+    heaping: Heaping | None = None
 
     def __post_init__(self) -> None:
+        if self.heaping is not None and self.spread is None:
+            raise ValueError("a calibration that knows how labels heap needs a spread")
         for sex in (Sex.FEMALE, Sex.MALE):
             edges = [(cell.low_months, cell.high_months) for cell in self.cells if cell.sex is sex]
             if edges and (
@@ -121,6 +131,10 @@ class Calibration:
             low, high = self._ends(months, sex, reach, disagreement_months)
         return opened(Interval(low, high, coverage), months, self.seen_months(sex))
 
+    def score(self, film: HeldOut) -> float:
+        """What the label of a film comes to, in what the scores of the cells are in."""
+        return _score(film, self.spread, self.heaping)
+
     def seen_months(self, sex: Sex) -> tuple[float, float] | None:
         """The least and the most predicted age of its films of a sex, or None where that was not kept."""
         seen = [cell.seen_months for cell in self.cells if cell.sex is sex and cell.seen_months]
@@ -139,6 +153,10 @@ class Calibration:
         """The outermost labels whose score is at most `reach`."""
         if self.spread is None:
             return max(0.0, months - reach), min(MAX_BONE_AGE_MONTHS, months + reach)
+        if self.heaping is not None:
+            return _nested(self.heaping, self.spread, months, sex, disagreement_months).within(
+                reach + _ROUNDED
+            )
         labels = np.sort(np.append(_LABELS, months))
         spreads = self.spread.months(months, labels, sex, disagreement_months)
         over = np.abs(labels - months) - reach * spreads
@@ -154,12 +172,14 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         """As it is stored in `bundle.json`."""
         plain = self.spread is None
+        heaps = {} if self.heaping is None else {"heaping": self.heaping.to_json()}
         return {
-            "method": _PLAIN if plain else _NORMALISED,
+            "method": _PLAIN if plain else _NESTED if heaps else _NORMALISED,
             "network": self.network,
             "films": self.films,
             "out_of_fold": self.out_of_fold,
             "spread": None if self.spread is None else self.spread.to_json(),
+            **heaps,
             "cells": [
                 {
                     "sex": cell.sex.value,
@@ -191,16 +211,17 @@ def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
         ValueError: it is no calibration of this kind.
     """
     method = stored.get("method")
-    if method not in (_PLAIN, _NORMALISED) or not isinstance(stored.get("cells"), list):
+    if method not in (_PLAIN, _NORMALISED, _NESTED) or not isinstance(stored.get("cells"), list):
         raise ValueError("not a split-conformal calibration")
     try:
-        scores = "scores" if method == _NORMALISED else "residuals_months"
+        scores = "residuals_months" if method == _PLAIN else "scores"
         return Calibration(
             tuple(_cell_from_json(cell, scores) for cell in stored["cells"]),
-            spread_from_json(stored["spread"]) if method == _NORMALISED else None,
+            None if method == _PLAIN else spread_from_json(stored["spread"]),
             None if stored.get("network") is None else str(stored["network"]),
             str(stored.get("films", "")),
             bool(stored.get("out_of_fold", False)),
+            heaping_from_json(stored["heaping"]) if method == _NESTED else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a calibration cell is incomplete ({error!r})") from None
@@ -225,6 +246,7 @@ def fit_calibration(
     network: str | None = None,
     of: str = "",
     out_of_fold: bool = False,
+    heaping: Heaping | None = None,
 ) -> Calibration:
     """Sort scores into cells by sex and 24-month bands of the predicted age.
 
@@ -237,19 +259,30 @@ def fit_calibration(
         network: sha256 of the network that read them, or of the ensemble that those who did are members of.
         of: which films they are, a few words.
         out_of_fold: they were read by the members that never saw the child.
+        heaping: of the labels of other films, where intervals are to end at labels; needs a spread.
     """
     cells: list[Cell] = []
     for sex in (Sex.FEMALE, Sex.MALE):
-        scored = [(film.reading_months, _score(film, spread)) for film in films if film.sex is sex]
+        scored = [(film.reading_months, _score(film, spread, heaping)) for film in films if film.sex is sex]
         if scored:
             cells.extend(_cells(sex, scored))
-    return Calibration(tuple(cells), spread, network, of, out_of_fold)
+    return Calibration(tuple(cells), spread, network, of, out_of_fold, heaping)
 
 
-def _score(film: HeldOut, spread: Spread | None) -> float:
+def _score(film: HeldOut, spread: Spread | None, heaping: Heaping | None) -> float:
     if spread is None:
         return abs(film.reading_months - film.label_months)
-    return round(spread.score(film), _DIGITS)
+    if heaping is None:
+        return round(spread.score(film), _DIGITS)
+    about = _nested(heaping, spread, film.reading_months, film.sex, film.disagreement_months)
+    return round(about.score(film.label_months), _DIGITS)
+
+
+def _nested(
+    heaping: Heaping, spread: Spread, months: float, sex: Sex, disagreement_months: float | None
+) -> Nested:
+    """The nested intervals of a film."""
+    return nested(months, heaping.likely(months, spread.months(months, AGES, sex, disagreement_months), sex))
 
 
 def _cells(sex: Sex, films: Sequence[tuple[float, float]]) -> list[Cell]:

@@ -94,6 +94,7 @@ def calibrated(calibration: Calibration | None) -> str:
     if calibration is None:
         return "none: no calibration"
     how = "of one width a group" if calibration.spread is None else "whose width follows the film"
+    how += ", that end where labels heap" if calibration.heaping else ""
     films = f", {calibration.films}" if calibration.films else ""
     merged = [
         f"{cell.sex.word}s {cell.low_months:g} to {cell.high_months:g}"
