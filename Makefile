@@ -9,8 +9,10 @@ FAULTS ?=
 VENV := .venv
 DEMO_VENV := .venv-demo
 WHEEL_VENV := .venv-wheel
+SERVE_VENV := .venv-serve
 LOCK_VENV := .venv-lock
 UV_VERSION := 0.13.9
+SERVE_EXTRAS := --extra serve --extra dicom --extra fhir --extra report
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
   --custom-compile-command 'make lock'
 
@@ -20,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel lock carried evaluate trust experiments bench bench-check promises faults clinic clean
+.PHONY: help demo test environment lint tests wheel container lock carried evaluate trust experiments bench bench-check promises faults clinic clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -73,11 +75,17 @@ wheel: environment ## Wheel and sdist, and the wheel's command tried in a bare e
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --no-deps --no-index --force-reinstall dist/*.whl
 	$(PYTHON) tests/house/smoke_wheel.py $(WHEEL_VENV)
 
-lock: ## Resolve the two locks again; UPGRADE=--upgrade takes the newest releases
+container: wheel ## The container file's steps in a fresh environment, and the service tried there
+	$(call environment,$(SERVE_VENV),requirements/serve.txt)
+	$(SERVE_VENV)/bin/python -m pip install --quiet --no-deps --no-index --force-reinstall dist/*.whl
+	$(PYTHON) tests/house/smoke_service.py $(SERVE_VENV)
+
+lock: ## Resolve the locks again; UPGRADE=--upgrade takes the newest releases
 	@test -x $(LOCK_VENV)/bin/uv || { $(PYTHON) -m venv $(LOCK_VENV) && \
 	  $(LOCK_VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION); }
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/all.txt
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/predict.txt
+	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml $(SERVE_EXTRAS) --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/serve.txt
 
 carried: environment ## Train the carried model on the folders of BONEXAGE_DATA (INIT=weights), and put it in its place
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
@@ -139,4 +147,4 @@ clinic: environment ## Films through the node into Debian's Orthanc and back by 
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/clinic_live
 
 clean: ## Remove what was made, environments included
-	rm -rf $(VENV) $(DEMO_VENV) $(WHEEL_VENV) $(LOCK_VENV) dist demo .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO_VENV) $(WHEEL_VENV) $(SERVE_VENV) $(LOCK_VENV) dist demo .coverage .mypy_cache .pytest_cache .ruff_cache

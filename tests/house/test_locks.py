@@ -1,4 +1,4 @@
-"""The two locks: hashed, free of index addresses, in step with each other and with the project."""
+"""The locks: hashed, free of index addresses, in step with each other and with the project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCKS = ("predict.txt", "all.txt")
+LOCKS = ("predict.txt", "serve.txt", "all.txt")
 
 
 def _normal(name: str) -> str:
@@ -61,8 +61,16 @@ def test_each_lock_holds_what_the_project_asks_for() -> None:
     assert (asked | extras) - {"bonexage"} <= {name for name, _ in _pins("all.txt")}
 
 
-def test_both_locks_pin_the_same_releases() -> None:
-    assert _pins("predict.txt") <= _pins("all.txt")
+def test_all_locks_pin_the_same_releases() -> None:
+    assert _pins("predict.txt") <= _pins("serve.txt") <= _pins("all.txt")
+
+
+def test_the_service_s_lock_holds_its_extras_and_no_training_library() -> None:
+    names = {name for name, _ in _pins("serve.txt")}
+    extras = PROJECT["optional-dependencies"]
+    asked = {_name(one) for extra in ("serve", "dicom", "fhir", "report") for one in extras[extra]}
+    assert asked <= names
+    assert not names & {_name(needed) for needed in extras["learn"]}
 
 
 def test_torch_and_torchvision_are_locked_as_a_pair_that_imports() -> None:
@@ -76,8 +84,9 @@ def test_all_is_the_sum_of_the_extras() -> None:
     assert set(named.group(1).split(",")) == set(extras) - {"all"}
 
 
-def test_nothing_in_the_prediction_install_is_under_a_gpl() -> None:
-    for name in sorted(name for name, _ in _pins("predict.txt")):
+@pytest.mark.parametrize("lock", ["predict.txt", "serve.txt"])
+def test_nothing_that_is_installed_to_be_used_is_under_a_gpl(lock: str) -> None:
+    for name in sorted(name for name, _ in _pins(lock)):
         try:
             about = metadata.metadata(name)
         except metadata.PackageNotFoundError:
