@@ -9,7 +9,6 @@ Films are those of rsna-640px's test part where BONEXAGE_DATA names a folder, el
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +25,6 @@ import numpy as np
 import onnxruntime
 import torch
 
-import bonexage
 from bonexage.learning.graph import to_onnx
 from bonexage.learning.network import BoneAgeNetwork
 from bonexage.learning.recipe import NetworkRecipe
@@ -37,7 +34,6 @@ from bonexage.model.bundle import load_bundle
 from bonexage.model.locate import Locator
 from bonexage.model.preprocess import Preprocessing
 from bonexage.model.runtime import Runtime, usable_cores
-from bonexage.reading.files import list_films
 from bonexage.subject import Sex, Subject
 from eight_bits import dynamic, static
 from published_steps import SIDE, loaded, months, network
@@ -45,6 +41,7 @@ from yardstick import (
     Limits,
     Row,
     covered,
+    films_to_read,
     in_turns,
     keep,
     machine,
@@ -55,7 +52,6 @@ from yardstick import (
 )
 
 HERE: Final = Path(__file__).parent
-PLATES: Final = Path(bonexage.__file__).parent / "atlas" / "plates"
 BOY: Final = Subject(Sex.MALE)
 EAGER: Final = "PyTorch eager"
 LAST: Final = "PyTorch, channels-last"
@@ -66,6 +62,8 @@ GOAL_OF_A_THOUSAND: Final = 15.0
 GOAL_OF_INT8: Final = 1.8
 GOAL_OF_INFERENCE: Final = 0.9
 COLD_SECONDS: Final = 1.5
+STREAMS: Final = 2
+UNIT: Final = "films a second"
 
 Work = Callable[[], object]
 
@@ -79,13 +77,6 @@ class Effort:
     times: int
     colds: int
     compiled: bool
-
-
-def films_to_read(number: int) -> list[str]:
-    """So many films, the same ones again if need be."""
-    data = os.environ.get("BONEXAGE_DATA")
-    folder = Path(data) / "rsna-640px" / "boneage-test-dataset" if data else PLATES
-    return list(islice(cycle(list(list_films([str(folder if folder.is_dir() else PLATES)]))), number))
 
 
 def torch_ways(model: BoneAgeNetwork, shape: Sequence[int], compiled: bool) -> dict[str, Work]:
@@ -247,6 +238,29 @@ def as_published(films: Sequence[str], checkpoint: Path) -> None:
         months(loaded(checkpoint), film)
 
 
+def streams(films: Sequence[str]) -> Iterator[Row]:
+    """A stream of films with other shares of the cores for the network and for reading, against as it is."""
+    cores = usable_cores()
+    told: dict[str, tuple[int, int, int]] = {  # threads of the network, threads that read, films a run
+        "as shipped": (cores, cores, 4),
+        "one thread for the network": (1, cores, 4),
+        "one thread that reads": (cores, 1, 4),
+        "films one by one": (cores, cores, 1),
+        "films by eights": (cores, cores, 8),
+    }
+
+    def stream(threads: int, workers: int, batch: int) -> Work:
+        assessor = Assessor(load_bundle(), threads=threads)
+        return lambda: list(assess_many(assessor, films, lambda _: BOY, batch=batch, workers=workers))
+
+    taken = in_turns({name: stream(*how) for name, how in told.items()}, STREAMS)
+    first = taken["as shipped"]
+    for name, seconds in taken.items():
+        against = "" if name == "as shipped" else "as shipped"
+        ratio = first / seconds if against else None
+        yield Row(f"{len(films)} films, carried model, {name}", len(films) / seconds, UNIT, against, ratio)
+
+
 def whole_way(checkpoint: Path, effort: Effort) -> Iterator[Row]:
     """From files to readings: a thousand films, one warm, one cold."""
     films = films_to_read(effort.films)
@@ -275,6 +289,7 @@ def whole_way(checkpoint: Path, effort: Effort) -> Iterator[Row]:
         published * len(films) / taken,
         GOAL_OF_A_THOUSAND,
     )
+    yield from streams(films[: max(1, len(films) // 5)])
     share = covered(spans) / taken
     yield Row("of that time a network ran", share, "share", "the whole time", share, GOAL_OF_INFERENCE)
     ready = loaded(checkpoint)

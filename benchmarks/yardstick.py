@@ -14,17 +14,21 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+import bonexage
 from bonexage.disk import write_atomically
 from bonexage.model.runtime import usable_cores
+from bonexage.reading.files import list_films
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+PLATES: Final = Path(bonexage.__file__).parent / "atlas" / "plates"
 RESULTS: Final = Path(__file__).parent / "results"
 RESULTS_VARIABLE: Final = "BONEXAGE_BENCH"
 """Names another folder for the results, as `make bench-check` does."""
@@ -151,6 +155,13 @@ def machine() -> dict[str, Any]:
     """What it is measured on, and how busy that was before."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"cores": usable_cores(), "machine": platform.machine(), "load_before": load}
+
+
+def films_to_read(number: int) -> list[str]:
+    """So many films, the same ones again if need be."""
+    data = os.environ.get("BONEXAGE_DATA")
+    folder = Path(data) / "rsna-640px" / "boneage-test-dataset" if data else PLATES
+    return list(islice(cycle(list(list_films([str(folder if folder.is_dir() else PLATES)]))), number))
 
 
 def results_folder() -> Path:

@@ -73,6 +73,7 @@ def test_a_ratio_that_fell_or_is_gone_is_found_and_no_other(tmp_path: Path) -> N
     names = ("as fast", "a little slower", "much slower", "gone")
     _kept(then, "some", *(replace(ROW, what=name, ratio=2.0) for name in names), Row("no ratio", 1.0, "s"))
     ratios = (2.2, 2.0 * (1 - MOST_LOST) + 0.01, 2.0 * (1 - MOST_LOST) - 0.01)
+    _kept(then, "not run now", ROW)
     _kept(now, "some", *(replace(ROW, what=n, ratio=r) for n, r in zip(names, ratios, strict=False)))
     found = {change.what: change.slower for change in changes(then, now)}
     assert found == {"as fast": False, "a little slower": False, "much slower": True, "gone": True}

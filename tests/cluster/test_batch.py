@@ -87,6 +87,17 @@ def test_a_part_holds_what_one_process_says_of_its_films(films: list[AskedFilm],
     assert parts_made(folder, blocks) == [Part(0, 4, 1), Part(1, 3, 0)]
 
 
+def test_a_part_that_an_actor_left_before_it_was_lost_is_not_written_again(
+    films: list[AskedFilm], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_list(films, folder)
+    (block,) = blocks_of_list(folder, len(films))
+    reader = Reader(_task(folder))
+    first = reader(_as_row(block))
+    monkeypatch.setattr(batch, "write_parquet", None)
+    assert reader(_as_row(block)) == first == {"number": 0, "films": len(films), "unusable": 1}
+
+
 def test_a_part_that_cannot_be_written_is_tried_again_and_then_given_up(
     films: list[AskedFilm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +197,14 @@ def _descendants(of: int) -> dict[int, str]:
     return {process: lines[process] for process in parents if process != of and below(process)}
 
 
+def _runs(process: int) -> bool:
+    """Whether a process is there and has not ended yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def _until(what: str, found: object, seconds: float = 120.0) -> object:
     """Wait until a function gives something."""
     assert callable(found)
@@ -225,9 +244,10 @@ def test_a_killed_actor_and_a_killed_driver_lose_nothing_and_double_nothing(
         os.kill(lost, signal.SIGKILL)
         at_kill = len(parts())
         _until("parts after an actor was killed", lambda: len(parts()) >= at_kill + 4)
+        family = _descendants(driver.pid)
         driver.kill()
         driver.wait()
-        _until("Ray's end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in actors))
+        _until("Ray's end", lambda: not any(_runs(pid) for pid in family))
     finally:
         driver.kill()
         driver.communicate()

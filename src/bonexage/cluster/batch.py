@@ -71,16 +71,21 @@ class Reader:
         self._assessor = Assessor(task.bundle, threads=task.threads, views=task.views, device=task.device)
 
     def __call__(self, row: Mapping[str, int]) -> dict[str, int]:
-        """Read a block's films and write its part; the part tells how many could not be assessed."""
+        """Read a block's films and write its part, unless an actor that was lost since has written it."""
         block = Block(**{name: int(row[name]) for name in ("number", "films", "start", "length")})
         for left in reversed(range(TRIES)):
             try:
-                return {"number": block.number, "films": block.films, "unusable": self._write(block)}
+                return {"number": block.number, "films": block.films, "unusable": self._unusable(block)}
             except OSError:  # the store did not answer, or not in full
                 if not left:
                     raise
                 time.sleep(_SECONDS_BETWEEN_TRIES)
         raise AssertionError("a block is tried at least once")
+
+    def _unusable(self, block: Block) -> int:
+        """How many films of a block could not be assessed, its part being there then."""
+        folder = self._task.folder
+        return _unusable(folder.read(block.part)) if folder.has(block.part) else self._write(block)
 
     def _write(self, block: Block) -> int:
         task = self._task

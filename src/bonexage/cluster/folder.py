@@ -39,6 +39,14 @@ class Folder:
             return set()
         return {str(each).rstrip("/").rpartition("/")[2] for each in found}
 
+    def has(self, name: str) -> bool:
+        """Whether a file is in it."""
+        if not is_address(self.place):
+            return Path(self.place, name).exists()
+        system, path = opened_system(self.place)
+        system.invalidate_cache()
+        return bool(system.exists(f"{path}/{name}"))
+
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of a file in it, or `length` of them from `start` on.
 

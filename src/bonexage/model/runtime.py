@@ -108,6 +108,10 @@ class Runtime:
 def open_session(onnx: bytes, threads: int | None, device: Device = "cpu") -> Any:
     """An ONNX Runtime session for a serialised graph.
 
+    Its memory arena and all optimisations of the graph are on, as ONNX Runtime has it by itself; its threads
+    do not spin while they wait, for others read films meanwhile. `benchmarks/prediction.py` measures these
+    choices.
+
     Raises:
         BundleError: it cannot be loaded.
         WrongUse: ONNX Runtime has no such device.
