@@ -14,7 +14,7 @@ from typing import Final
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, StoragePresentationContexts, _config, evt
+from pynetdicom import AE, StoragePresentationContexts, _config, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
@@ -31,7 +31,9 @@ class Archive:
 
     Attributes:
         status: what a C-STORE is answered.
-        commits: whether it offers commitment; it reports over the same association.
+        commits: whether it offers commitment.
+        reports_to: the port that it calls to report; None: it reports over the association it was asked on.
+        ignores: whether it answers requests for commitment with a failure.
         loses_first: whether it does not commit itself to the first object it is asked for, once.
         keeps: whether it keeps objects, or their hashes alone.
         stored: each object as often as it came, or its SHA-256.
@@ -42,6 +44,8 @@ class Archive:
 
     status: int = 0
     commits: bool = False
+    reports_to: int | None = None
+    ignores: bool = False
     loses_first: bool = False
     keeps: bool = True
     stored: dict[str, list[bytes]] = field(default_factory=dict)
@@ -70,6 +74,8 @@ class Archive:
     def act(self, event: evt.Event) -> tuple[int, None]:
         """Answer a request for commitment, and report a moment later."""
         told = event.action_information
+        if self.ignores:
+            return 0x0110, None
         self.asked += [item.ReferencedSOPInstanceUID for item in told.ReferencedSOPSequence]
         threading.Thread(target=self._report, args=(event.assoc, told)).start()
         return 0, None
@@ -82,9 +88,20 @@ class Archive:
             lost[0].FailureReason = 0x0110
             answer.FailedSOPSequence = lost
         answer.TransactionUID, answer.ReferencedSOPSequence = told.TransactionUID, kept
-        association.send_n_event_report(
+        over = _called_back(self.reports_to) if self.reports_to else association
+        over.send_n_event_report(
             answer, 2 if lost else 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
+        if self.reports_to:
+            over.release()
+
+
+def _called_back(port: int) -> Association:
+    """An association with a node, over which the archive is the one that serves commitment."""
+    entity = AE(TITLE)
+    entity.add_requested_context(StorageCommitmentPushModel)
+    roles = build_role(StorageCommitmentPushModel, scp_role=True)
+    return entity.associate("127.0.0.1", port, ae_title="BONEXAGE", ext_neg=[roles])
 
 
 @contextmanager

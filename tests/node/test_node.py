@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from bonexage.cli.app import app
 from bonexage.errors import UnusableData, WrongUse
+from bonexage.node.commitment import MOST_REQUESTS
 from bonexage.node.looking import retry
 from bonexage.node.queue import FILE, Queue
 from dicoms import CR, dataset, hand_values
@@ -138,6 +139,24 @@ def test_an_archive_that_offers_commitment_is_asked_and_believed_only_when_it_re
     copies = sorted(len(each) for each in archive.stored.values())
     assert copies == ([1, 1, 2] if loses else [1, 1, 1])
     assert all(len(set(each)) == 1 for each in archive.stored.values()), "a resend is the same object"
+
+
+def test_an_archive_may_report_its_commitment_over_an_association_of_its_own(tmp_path: Path) -> None:
+    archive = Archive(commits=True)
+    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
+        archive.reports_to = node.port
+        send(node.port, dataset())
+        node.wait_for("done")
+        assert [each["committed"] for each in node.events("commitment")] == [3]
+
+
+def test_an_archive_that_never_commits_itself_is_asked_a_few_times_and_then_believed(tmp_path: Path) -> None:
+    archive = Archive(commits=True, ignores=True)
+    with listening(archive) as port, running(write_config(tmp_path, port)) as node:
+        send(node.port, dataset())
+        node.wait_for("done")
+        assert len(node.events("commitment-not-taken")) == MOST_REQUESTS
+    assert {len(copies) for copies in archive.stored.values()} == {1}
 
 
 def test_a_film_sent_twice_is_judged_once_and_another_film_of_its_uid_is_refused(tmp_path: Path) -> None:

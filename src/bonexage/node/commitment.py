@@ -17,11 +17,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from bonexage.node import config as settings
 from bonexage.node.books import Books
-from bonexage.node.queue import ASKED, DELIVERED, STORED, WAITING, Delivery, Queue
+from bonexage.node.queue import ASKED, DELIVERED, STORED, WAITING, Delivery
 
 REQUEST: Final = 1  # the action of PS3.4 table J.3-1
 _HOUR: Final = 3600.0
-# An archive that took so many requests and never reported is believed to have stored what it said it stored.
+# An archive that was asked so often and never reported is believed to have stored what it said it stored.
 MOST_REQUESTS: Final = 5
 NOT_COMMITTED: Final = "the archive does not commit itself to storing it"
 
@@ -32,7 +32,7 @@ def is_offered(association: Association) -> bool:
 
 
 def ask_commitment(
-    association: Association, deliveries: Sequence[Delivery], queue: Queue, limits: settings.Delivery
+    association: Association, deliveries: Sequence[Delivery], books: Books, limits: settings.Delivery
 ) -> str:
     """Ask an archive to commit itself to results; returns the transaction's UID, '' where it did not take it.
 
@@ -44,7 +44,7 @@ def ask_commitment(
     wanted.ReferencedSOPSequence = [_reference(delivery) for delivery in deliveries]
     at = time.time() + limits.commitment_hours * _HOUR
     for delivery in deliveries:
-        queue.put([delivery], ASKED, asked=transaction, attempts=delivery.attempts + 1, next_at=at)
+        books.queue.put([delivery], ASKED, asked=transaction, attempts=delivery.attempts + 1, next_at=at)
     try:
         status, _ = association.send_n_action(
             wanted, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
@@ -52,10 +52,11 @@ def ask_commitment(
         taken = "Status" in status and status.Status == 0
     except (RuntimeError, ValueError):
         taken = False
-    if not taken:
-        waiting = queue.asked_under(transaction)
-        queue.put(waiting, STORED, asked="", next_at=time.time() + limits.longest_wait_seconds)
-    return transaction if taken else ""
+    if taken:
+        return transaction
+    books.log("commitment-not-taken", results=len(deliveries))
+    _ask_again(books, books.queue.asked_under(transaction), time.time() + limits.longest_wait_seconds)
+    return ""
 
 
 def noted_report(event: evt.Event, books: Books, limits: settings.Delivery) -> tuple[int, Dataset | None]:
@@ -78,11 +79,16 @@ def noted_report(event: evt.Event, books: Books, limits: settings.Delivery) -> t
 
 
 def expired(books: Books, destination: str) -> None:
-    """Let results whose report is overdue be asked for again, or be believed stored after many requests."""
-    for delivery in books.queue.due(destination, ASKED):
+    """Let results whose report is overdue be asked for again."""
+    _ask_again(books, books.queue.due(destination, ASKED), 0.0)
+
+
+def _ask_again(books: Books, deliveries: Sequence[Delivery], at: float) -> None:
+    """Let results be asked for from a time on, or be believed stored after many requests."""
+    for delivery in deliveries:
         believed = delivery.attempts >= MOST_REQUESTS
-        books.queue.put([delivery], DELIVERED if believed else STORED, asked="", next_at=0)
-        books.finish([delivery.film])
+        books.queue.put([delivery], DELIVERED if believed else STORED, asked="", next_at=at)
+    books.finish({delivery.film for delivery in deliveries})
 
 
 def _reference(delivery: Delivery) -> Dataset:

@@ -178,7 +178,7 @@ def _commit(
         books.queue.put(stored, DELIVERED)
         books.finish({delivery.film for delivery in stored})
     elif stored:
-        transaction = ask_commitment(association, stored, books.queue, config.delivery)
+        transaction = ask_commitment(association, stored, books, config.delivery)
         until = time.monotonic() + REPORT_SECONDS
         while transaction and time.monotonic() < until:
             if not books.queue.asked_under(transaction):
