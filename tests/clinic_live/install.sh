@@ -3,7 +3,7 @@
 set -euo pipefail
 
 missing=()
-for package in orthanc orthanc-dicomweb dcmtk dicom3tools; do
+for package in orthanc orthanc-dicomweb dcmtk dicom3tools openssl; do
     status="$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)"
     [ "$status" = installed ] || missing+=("$package")
 done

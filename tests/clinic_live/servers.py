@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ PROGRAMS = {
     "dsrdump": "dcmtk",
     "dsr2html": "dcmtk",
     "dciodvfy": "dicom3tools",
+    "openssl": "openssl",
 }
 PATIENCE_SECONDS = 180.0
 
@@ -108,17 +109,23 @@ class Archive:
 
 @dataclass(frozen=True)
 class Node:
-    """A running node of this package; `state` is its folder."""
+    """A running node of this package; `folder` holds its log."""
 
     dicom: int
     http: int
-    state: Path
-    process: subprocess.Popen[bytes] = field(repr=False)
+    folder: Path
 
-    def store(self, *files: Path, propose: str = "-xe", calling: str = "ROUTER") -> str:
-        """Send files by storescu."""
-        peer = ("-aet", calling, "-aec", NODE_TITLE, "127.0.0.1", self.dicom)
-        return run("storescu", "-v", "-R", propose, *peer, *files)
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What its log tells of one kind of event."""
+        lines = (self.folder / "node.log").read_text(encoding="utf-8").splitlines()
+        return [said for line in lines if (said := json.loads(line))["event"] == name]
+
+    def store(
+        self, *files: Path, propose: str = "-xe", tls: Sequence[object] = (), fails: bool = False
+    ) -> str:
+        """Send files by storescu, over TLS where its options for that are given."""
+        peer = ("-aec", NODE_TITLE, "127.0.0.1", self.dicom)
+        return run("storescu", "-v", "-R", propose, *tls, *peer, *files, fails=fails)
 
 
 @contextmanager
@@ -152,14 +159,15 @@ def orthanc(folder: Path, *, node_port: int | None = None, script: Path | None =
 
 @contextmanager
 def bonexage_node(
-    folder: Path, archive_port: int, *, port: int | None = None, state: str = "state"
+    folder: Path, archive_port: int, *, port: int | None = None, tls: Mapping[str, str] | None = None
 ) -> Iterator[Node]:
-    """A node that sends its results to the archive at `archive_port`."""
+    """A node that sends its results to the archive at `archive_port`, and listens with TLS if told so."""
     listen, http = port or free_port(), free_port()
     written = _toml(
         {
-            "": {"state": state, "threads": 1},
+            "": {"state": "state", "threads": 1},
             "[listen]": {"ae_title": NODE_TITLE, "port": listen},
+            "[listen.tls]": tls or {},
             "[[destinations]]": {
                 "name": "archive",
                 "ae_title": ARCHIVE_TITLE,
@@ -172,17 +180,17 @@ def bonexage_node(
     )
     (folder / "node.toml").write_text(written, encoding="utf-8")
     command = [sys.executable, "-m", "bonexage", "node", "--config", str(folder / "node.toml")]
-    with _started(command, folder / "node.log") as process:
+    with _started(command, folder / "node.log"):
         wait_for(lambda: _answers(f"http://127.0.0.1:{http}/readyz"), "the node did not start", 120)
-        yield Node(listen, http, folder / state, process)
+        yield Node(listen, http, folder)
 
 
 @contextmanager
-def _started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: list[str], log: Path) -> Iterator[None]:
     """A process whose output goes to a file; ended by SIGTERM after use, and it has to obey."""
     with log.open("ab") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
-            yield process
+            yield
         except Exception as error:
             error.add_note(log.read_text(encoding="utf-8", errors="replace")[-6000:])
             raise

@@ -18,6 +18,7 @@ from clinic_live.servers import (
     Archive,
     Node,
     bonexage_node,
+    free_port,
     orthanc,
     run,
     wait_for,
@@ -29,14 +30,20 @@ WITHIN_OF_LOSSY_MONTHS = 6.0
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    with orthanc(tmp_path_factory.mktemp("clinic")) as running:
+def port() -> int:
+    """Where the node listens; an archive has to know it to report its commitment there."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def archive(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    with orthanc(tmp_path_factory.mktemp("clinic"), node_port=port) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def node(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with bonexage_node(tmp_path_factory.mktemp("node"), archive.dicom) as running:
+def node(archive: Archive, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with bonexage_node(tmp_path_factory.mktemp("node"), archive.dicom, port=port) as running:
         yield running
 
 
@@ -84,6 +91,18 @@ def test_the_results_of_a_film_reach_the_archive_and_are_sound(
     loss = WITHIN_OF_LOSSY_MONTHS if film.packing.lossy else 0.0
     check_says(results, assessor.assess(film.plain), read_film(film.packed), within=loss)
     check_says(results, assessor.assess(film.packed), read_film(film.packed))
+
+
+def test_the_archive_commits_itself_to_every_result(
+    archive: Archive, node: Node, sent: dict[str, Film]
+) -> None:
+    for film in sent.values():
+        wait_for(lambda film=film: found(archive, film.study_uid), f"no results of the film in {film.name}")
+    due = 3 * len(sent)
+    wait_for(
+        lambda: sum(said["committed"] for said in node.events("commitment")) >= due, "no commitment of them"
+    )
+    assert not any(said["refused"] for said in node.events("commitment"))
 
 
 def test_a_film_sent_again_gives_no_further_results(
