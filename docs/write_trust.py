@@ -126,7 +126,7 @@ def refusal(measured: Stored) -> Iterator[str]:
         "Refusal",
         "What is read, and what is refused as showing no single hand: `python benchmarks/refusal.py`. In",
         "brackets: exact 95% intervals. The locator learned from the pictures of `not-a-hand`: those rows",
-        "flatter it.",
+        "flatter it; `benchmarks/refusal_left_out.py` measures it on kinds that it did not learn from.",
     )
     yield from table(
         ("pictures", "number", "rightly read or refused, %"),
@@ -137,6 +137,30 @@ def refusal(measured: Stored) -> Iterator[str]:
                 percent({"value": each["share"], "low": each["low"], "high": each["high"]}, 1),
             )
             for each in measured["kinds"]
+        ),
+    )
+
+
+def left_out(measured: Stored) -> Iterator[str]:
+    """What is refused of kinds that the locator did not learn from."""
+    yield from head(
+        "Refusal of kinds that were left out",
+        "What is refused of a kind of picture by a locator that was trained without it and kinds like it",
+        f"({measured['steps']:,} steps), and what passes of hands then: "
+        "`python benchmarks/refusal_left_out.py`.",
+        "In brackets: exact 95% intervals.",
+    )
+    yield from table(
+        ("without", "pictures", "refused, %", "hands that pass, %"),
+        (
+            (
+                f"{one['kind']}{f' ({group})' if group != one['kind'] else ''}",
+                str(one["pictures"]),
+                percent({"value": one["share"], "low": one["low"], "high": one["high"]}),
+                f"{100 * found['hands']['share']:.0f} of {found['hands']['pictures']}",
+            )
+            for group, found in measured["groups"].items()
+            for one in found["refused"]
         ),
     )
 
@@ -235,6 +259,7 @@ def page() -> str:
     parts = {
         "intervals": widths,
         "refusal": refusal,
+        "left-out": left_out,
         "cautions": cautions,
         "robustness": robustness,
         "resolution": resolution,
