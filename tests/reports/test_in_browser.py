@@ -16,12 +16,16 @@ from bonexage.atlas.plates import read_plates
 from bonexage.clinic.growth import score
 from bonexage.clinic.series import follow, given_visit
 from bonexage.errors import RefusedRadiograph
+from bonexage.evaluation.drift import drift
+from bonexage.evaluation.drift_page import PAGE, write_drift
+from bonexage.evaluation.month import Month
 from bonexage.reports.batch import Made, write_reports
 from bonexage.reports.item import ReportItem
 from bonexage.reports.series import Followed, chart, render
 from bonexage.subject import Sex, Subject
 from browser import Browser, browser
 from hands import drawn_hand
+from models import small_bundle
 
 HAND = drawn_hand(240, 180)
 DAY = date(2025, 1, 2)
@@ -47,7 +51,7 @@ def item(name: str, months: float, age: float | None) -> ReportItem:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A page of all, a report of one film, and a child's series."""
+    """A page of all, a report of one film, a child's series, and what has moved."""
     folder = tmp_path_factory.mktemp("pages")
     items = [item("b10.png", 99.0, 100.0), item("b9.png", 120.0, None), item("a.png", 31.5, 44.0)]
     error = RefusedRadiograph("no single hand was found in it", remedy="Give a film of one hand")
@@ -57,7 +61,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     followed = Followed(follow([*visits, given_visit(110, 90, Sex.FEMALE)], Sex.FEMALE, 0.9), (), "none", DAY)
     series = folder / "series.html"
     series.write_text(render(followed, chart(followed)), encoding="utf-8")
-    return {"all": folder / "report.html", "film": folder / "films/b10.html", "series": series}
+    ages = {sex: tuple(float(months) for months in range(30, 210, 6)) for sex in ("F", "M")}
+    month = Month("small@0", {"assessed": 60}, {"F": 30, "M": 30}, {"outside-known-ages": 3}, ages)
+    moved = drift(month, small_bundle(folder / "small"), month)
+    write_drift(moved, folder)
+    films = {"all": folder / "report.html", "film": folder / "films/b10.html"}
+    return {**films, "series": series, "drift": folder / PAGE}
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +99,14 @@ def test_a_column_is_sorted_by_its_numbers_up_and_then_down_and_gaps_stay_last(w
     assert {sorted_by("SDS")[0][-1], sorted_by("SDS")[0][-1]} == {"b9.png"}, "what has no score stays last"
 
 
-@pytest.mark.parametrize("name", ["all", "film", "series"])
+@pytest.mark.parametrize("name", ["all", "film", "series", "drift"])
 def test_nothing_sticks_out_of_a_phone_of_320_pixels(window, pages, name):
     window.narrow(320)
     window.open(pages[name])
     assert window.run("return document.documentElement.scrollWidth") == 320
 
 
-@pytest.mark.parametrize("name", ["all", "film", "series"])
+@pytest.mark.parametrize("name", ["all", "film", "series", "drift"])
 def test_a_page_asks_for_nothing_and_breaks_none_of_its_own_rules(window, pages, name):
     window.open(pages[name])
     asked = window.run(
@@ -119,7 +128,7 @@ def test_the_report_of_a_film_is_one_sheet_of_a4(window, pages):
 
 
 @pytest.mark.parametrize("width", [1000, 320])
-@pytest.mark.parametrize("name", ["all", "film", "series"])
+@pytest.mark.parametrize("name", ["all", "film", "series", "drift"])
 def test_axe_finds_nothing_serious(window, pages, name, width):
     where = os.environ.get("AXE_CORE")
     if not where:
