@@ -1,10 +1,10 @@
-"""Draw the README's pictures with the carried model: hands with their readings, plates, training curves.
+"""Draw the documents' pictures with the carried model: hands, plates, what goes to an archive, curves.
 
 Usage: python docs/draw_pictures.py [METRICS_CSV]
 
-`docs/hands.png` and `docs/plates.png` show plates of the carried atlas, which are composites and no child's
-film. With the `metrics.csv` of the training run that the carried model came from, `docs/training.csv` is
-replaced by it; `docs/curves.png` is drawn from that file.
+`docs/hands.png`, `docs/plates.png` and `docs/capture.png` show plates of the carried atlas, which are
+composites and no child's film. With the `metrics.csv` of the training run that the carried model came from,
+`docs/training.csv` is replaced by it; `docs/curves.png` is drawn from that file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 import bonexage
 from bonexage.assessment import DISCLAIMER
 from bonexage.atlas.plates import read_plates
+from bonexage.reports.capture import as_rgb, draw_capture
 from bonexage.reports.curves import learning_curves
 from bonexage.reports.figures import readings_against_ages
 from bonexage.reports.item import ReportItem
@@ -70,6 +73,15 @@ def hands(items: Sequence[ReportItem]) -> bytes:
     return out.getvalue()
 
 
+def capture(item: ReportItem) -> bytes:
+    """The Secondary Capture of a plate, with its own age as the chronological age: PNG."""
+    sex, age = item.outcome.subject.sex, item.known_age_months
+    said = bonexage.load().assess(bonexage.read_radiograph(item.outcome.file), sex=sex, age_months=age)
+    out = io.BytesIO()
+    Image.fromarray(as_rgb(draw_capture(said, item.picture))).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
 def main() -> None:
     """Draw what there is to draw, and name each file."""
     training = DOCS / "training.csv"
@@ -78,6 +90,7 @@ def main() -> None:
     items = read_items()
     girls = [item for item in items if item.outcome.subject.sex is Sex.FEMALE]
     drawn = {"hands.png": hands(spread(girls, HANDS)), "plates.png": readings_against_ages(items)}
+    drawn["capture.png"] = capture(spread(girls, HANDS)[2])
     if training.is_file():
         with training.open(encoding="utf-8", newline="") as opened:
             drawn["curves.png"] = learning_curves(csv.DictReader(opened))
