@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import signal
+import tempfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from bonexage.errors import WrongUse
+from bonexage.model.assessor import Assessor
+from bonexage.model.bundle import load_bundle
+from bonexage.reading.dicom import DEFAULT_LIMITS
+from bonexage.serving import forms, worker
+from bonexage.serving.looking import Asked, as_message
 from bonexage.serving.settings import Limits, Settings, check_reach
 from services import PATH, png, post, running, settings
 from trials.served import eventually
@@ -248,6 +254,26 @@ def test_films_and_rows_are_stored_where_the_keeper_says_and_under_no_client_s_n
     place = f"in/kept/{Path(found[0]).parts[2]}/{said.headers['x-request-id']}"
     assert found == [f"{place}/{name}" for name in ("1.film", "1.json", "2.film", "2.json")]
     assert (tmp_path / place / "1.film").read_bytes() == png()
+
+
+def test_an_upload_never_lies_on_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")  # a file there cannot be made
+    with running(settings(folder)) as client:
+        assert code_of(post(client, bytes(5_000_000))) == (422, "unreadable")
+
+
+def test_a_form_that_cannot_be_made_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> bytes:
+        raise RuntimeError("Drawn^Hand")
+
+    monkeypatch.setitem(forms.FORMS, "pdf", fail)  # type: ignore[arg-type]
+    assessor, head = (
+        Assessor(load_bundle(settings(tmp_path).model)),
+        as_message(Asked("a.png", forms=("pdf",))),
+    )
+    said, _ = worker._handled(head, png(), assessor, DEFAULT_LIMITS)
+    assert (said["error"]["code"], said["shaken"]) == ("failed", True)
+    assert "Drawn" not in str(said)
 
 
 def test_a_disk_that_refuses_is_said_so(folder: Path, tmp_path: Path) -> None:

@@ -61,6 +61,25 @@ def test_stalled_uploads_are_ended_and_health_answers_meanwhile(service: Served)
         line.close()
 
 
+def test_a_connection_without_a_whole_head_of_a_request_is_ended(service: Served) -> None:
+    place = urlsplit(service.address)
+    for sent in (
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHo",
+        f"GET /healthz HTTP/1.1\r\nHost: {place.netloc}\r\n\r\nGE".encode(),
+    ):
+        with socket.create_connection((place.hostname, place.port), timeout=20) as line:
+            line.sendall(sent)
+            heard = b"".join(iter(lambda: line.recv(10_000), b""))
+            assert heard.count(b"HTTP/1.1 200") == sent.count(b"\r\n\r\n")
+
+
+def test_a_client_that_goes_away_is_noted_and_no_harm(service: Served) -> None:
+    begun_upload(service.address).close()
+    eventually(lambda: any(event.get("status") == 499 for event in service.events))
+    assert httpx.get(f"{service.address}/healthz").is_success
+
+
 def test_it_says_at_the_start_where_it_listens_who_reaches_it_and_what_is_stored(service: Served) -> None:
     said = service.log.read_text(encoding="utf-8")
     assert "http://127.0.0.1:" in said
@@ -82,7 +101,7 @@ def test_the_log_names_nobody_whatever_was_sent(service: Served) -> None:
         post(client, png(), name=f"{CANARY}.png", sex=CANARY, age_months=CANARY)
         client.get(f"/{CANARY}?patient={CANARY}", headers=headers)
         client.request(CANARY.upper(), "/healthz")
-        client.get("/healthz", headers={"Host": CANARY})
+        client.get("/v1/model", headers={"Host": CANARY})
     with socket.create_connection(
         (urlsplit(service.address).hostname, urlsplit(service.address).port)
     ) as line:
@@ -115,6 +134,15 @@ def test_a_request_under_way_is_answered_when_the_service_is_to_end(folder: Path
             assert asked.result().json()[0]["status"] == "assessed"
         assert service.process.wait(timeout=30) == 0
         assert [event["event"] for event in service.events[-2:]] == ["request", "ended"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_a_service_that_is_killed_leaves_no_worker(folder: Path) -> None:
+    with served(folder) as service:
+        workers = service.workers
+        service.process.kill()
+    assert workers
+    eventually(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
 
 def answers(service: Served) -> bool:

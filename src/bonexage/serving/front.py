@@ -67,8 +67,8 @@ class Front:
             await send(message)
 
         try:
-            check_origin(headers, self._settings)
             if scope["path"] not in OPEN_TO_ALL:
+                check_origin(headers, self._settings)
                 check_token(headers, self._settings.token)
             await self._app(scope, receive, send_on)
         except Problem as problem:

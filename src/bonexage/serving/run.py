@@ -15,6 +15,7 @@ from bonexage.assessment import DISCLAIMER
 from bonexage.errors import WrongUse
 from bonexage.model.bundle import load_bundle
 from bonexage.serving.app import make_app
+from bonexage.serving.connections import impatient
 from bonexage.serving.logs import start_logging
 from bonexage.serving.settings import Settings
 
@@ -42,7 +43,7 @@ def serve(settings: Settings, *, drain_seconds: int, say: Callable[[str], None])
         server = uvicorn.Server(
             uvicorn.Config(
                 make_app(settings, bundle),
-                http="h11",
+                http=impatient(settings.limits.stall_seconds),
                 ws="none",
                 loop="asyncio",
                 log_config=None,

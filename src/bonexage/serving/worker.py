@@ -82,6 +82,15 @@ def _handled(
     except MemoryError:
         more = UnreadableFile("it takes more memory than one film may", remedy="Give a smaller copy of it")
         return {"error": _told(more), "shaken": True}, b""
+    except Exception as error:  # of making a form; what it says may name someone
+        return {"error": _told(_unforeseen(error)), "shaken": True}, b""
+
+
+def _unforeseen(error: Exception) -> BonexageError:
+    return BonexageError(
+        f"making the answer failed in an unforeseen way ({type(error).__name__})",
+        remedy="Ask for JSON, and please report it",
+    )
 
 
 def _told(error: BonexageError) -> dict[str, Any]:
