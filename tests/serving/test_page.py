@@ -180,6 +180,18 @@ def test_a_request_that_cannot_be_obeyed_is_a_problem_told_in_the_page_s_languag
     assert big.json()["said"].startswith("Die Datei hat mehr als 32 MB. ")
 
 
+def test_without_scripts_the_form_itself_gives_a_report(client: TestClient):
+    page = client.get("/").text
+    form = page[page.index('<form id="entry"') : page.index("</form>")]
+    assert 'action="v1/assessments" method="post" enctype="multipart/form-data"' in form
+    assert set(re.findall(r'name="(\w+)"', form)) == {"file", "sex"}
+    accept = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    files = {"file": ("hand.png", png(3))}
+    report = client.post("/v1/assessments", files=files, data={"sex": "F"}, headers=accept)
+    assert report.headers["content-type"].startswith("text/html")
+    assert "Bone age report" in report.text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("sex", Sex)
 def test_a_result_is_well_formed_and_escapes_what_it_is_given(language: str, sex: Sex):

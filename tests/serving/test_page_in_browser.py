@@ -19,7 +19,7 @@ from PIL import Image
 
 from bonexage.atlas.plates import read_plates
 from bonexage.reading.files import read_radiograph
-from bonexage.reports.table import FIELDS
+from bonexage.reports.table import FIELDS, row_writer
 from bonexage.serving.words import LANGUAGES, words
 from browser import Browser, browser
 from dicoms import as_bytes, dataset
@@ -217,15 +217,39 @@ def test_a_zip_archive_stands_for_the_films_in_it(page, folder):
         archive.writestr("__MACOSX/b.png", b"litter")
         archive.writestr("README", b"text", zipfile.ZIP_DEFLATED)
         archive.writestr("DICOMDIR", b"index")
-    broken = folder / "broken.zip"
+    broken, empty = folder / "broken.zip", folder / "empty.zip"
     broken.write_bytes(study.read_bytes()[:200])
-    page.choose("#files", [study, broken])
-    page.wait("return document.querySelectorAll('.row').length === 3")
+    with zipfile.ZipFile(empty, "w") as archive:
+        archive.writestr("README", b"text")
+    page.choose("#files", [study, broken, empty])
+    page.wait("return document.querySelectorAll('.row').length === 4")
     names = page.run("return [...document.querySelectorAll('.row .name')].map((name) => name.textContent)")
-    assert names == ["study.zip/CT/IM1", "study.zip/b.png", "broken.zip"]
+    assert names == ["study.zip/CT/IM1", "study.zip/b.png", "broken.zip", "empty.zip"]
     page.run("document.getElementById('read').click()")
     settled(page)
-    assert states(page) == ["assessed", "assessed", "unreadable"]
+    assert states(page) == ["assessed", "assessed", "failed", "failed"]
+    page.run("document.querySelectorAll('.open')[2].click()")
+    assert "cannot be unpacked" in text(page, "#result")
+    page.run("document.querySelectorAll('.open')[3].click()")
+    assert "holds no film" in text(page, "#result")
+
+
+def test_a_table_and_ages_are_written_by_the_page_as_by_the_command_line(window, service):
+    rows = [
+        {**dict.fromkeys(FIELDS), "file": 'a "b", c.png', "age_months": 126.0, "sds": 0.47, "coverage": 0.9},
+        {**dict.fromkeys(FIELDS), "file": "d.png", "message": "two\nlines", "bone_age_months": 100.5},
+    ]
+    stream = io.StringIO()
+    with row_writer(stream, "csv") as write:
+        for row in rows:
+            write(row)
+    script = "return import('/page/static/saving.js').then((made) => made.asCsv(arguments[0], arguments[1]))"
+    months = [at / 2 for at in range(500)]
+    ages = "return import('/page/static/words.js').then((made) => arguments[0].map(made.age))"
+    for language in LANGUAGES:
+        page = opened(window, service, language)
+        assert page.run(script, rows, list(FIELDS)) == stream.getvalue()
+        assert page.run(ages, months) == [words(language).age(each) for each in months]
 
 
 def test_a_server_that_goes_away_is_told_of_and_reading_goes_on_when_it_is_back(window, folder, film, shots):

@@ -33,6 +33,10 @@ export function queueOf({ changed, gone, mostBytes, language }) {
     changed(film);
   }
 
+  function fail(film, problem) {
+    turn(film, "failed", { problem });
+  }
+
   // A film that was given sex and age of its own keeps them.
   function read(some, child) {
     for (const film of some) {
@@ -127,5 +131,5 @@ export function queueOf({ changed, gone, mostBytes, language }) {
     pump();
   }
 
-  return { films, add, remove, read, stop };
+  return { films, add, remove, fail, read, stop };
 }

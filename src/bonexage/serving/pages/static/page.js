@@ -99,21 +99,28 @@ async function below(entry) {
 }
 
 async function take(files) {
-  const films = [];
-  for (const file of files) films.push(...(await filmsIn(file)));
-  for (const film of films) append(queue.add(film));
-  if (films.length) announce(say("list.added", { number: films.length }));
+  let number = 0;
+  for (const file of files) {
+    const { films, problem } = await filmsIn(file);
+    for (const each of films) {
+      const film = queue.add(each);
+      append(film);
+      if (problem) queue.fail(film, say(problem));
+    }
+    number += films.length;
+  }
+  if (number) announce(say("list.added", { number }));
   refresh();
 }
 
-// A zip archive stands for the films in it; one that cannot be unpacked is a film that cannot be read.
+// A zip archive stands for the films in it; one without any, or that cannot be unpacked, for itself.
 async function filmsIn(file) {
-  if (!isZip(file)) return [file];
+  if (!isZip(file)) return { films: [file] };
   try {
     const films = await unzip(file, mostBytes);
-    return films.length ? films : [file];
+    return films.length ? { films } : { films: [file], problem: "problem.no_film" };
   } catch {
-    return [file];
+    return { films: [file], problem: "problem.archive" };
   }
 }
 

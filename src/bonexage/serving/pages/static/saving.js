@@ -43,12 +43,17 @@ export function asJson(rows) {
 
 export function asCsv(rows, fields) {
   const cell = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
+    const text = value === null || value === undefined ? "" : written(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [fields, ...rows.map((row) => fields.map((field) => row[field]))]
     .map((cells) => `${cells.map(cell).join(",")}\n`)
     .join("");
+}
+
+// Numbers as the command line writes them: 126.0, not 126.
+function written(value) {
+  return Number.isInteger(value) ? value.toFixed(1) : String(value);
 }
 
 // What a film's file is called without its folder and ending.

@@ -16,8 +16,9 @@ export function counted(key, number) {
   return plural(key, number);
 }
 
+// Years and months, a half month rounded to the even one, as the server does.
 export function age(months) {
-  const whole = Math.round(months);
+  const whole = months % 1 === 0.5 ? 2 * Math.round(months / 2) : Math.round(months);
   return say("form.age", {
     years: plural("form.years", Math.floor(whole / 12)),
     months: plural("form.months", whole % 12),
