@@ -142,6 +142,7 @@ def test_films_that_are_dropped_are_read_and_the_first_is_shown_as_in_its_report
     page.run("document.getElementById('read').click()")
     settled(page)
     assert states(page) == ["assessed", "assessed"]
+    assert text(page, "#result h2") == "plate.png"
     result = text(page, "#result")
     for told in ("Bone age", "90% interval", "in a girl aged 9 years 6 months", "Composite plates", "small"):
         assert told in result

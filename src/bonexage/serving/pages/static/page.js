@@ -229,9 +229,14 @@ function whom(film) {
 
 function changed(film) {
   draw(film);
-  if (done(film) && (shown === null || shown === film)) show(film, false);
+  if (done(film) && (shown === film || (shown === null && isNext(film)))) show(film, false);
   else if (shown === film && !done(film)) empty();
   refresh();
+}
+
+// Whether no film before it in the list is still to come.
+function isNext(film) {
+  return !queue.films.slice(0, queue.films.indexOf(film)).some(running);
 }
 
 function refresh() {
