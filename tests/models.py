@@ -120,6 +120,7 @@ def small_bundle(
     onnx: bytes | None = None,
     locator: bytes | None = None,
     hands: bytes | None = None,
+    plates: bytes | None = None,
     weights: bytes | None = None,
     **changes: Any,
 ) -> Bundle:
@@ -131,5 +132,6 @@ def small_bundle(
         card="# small\n\nMade in a test.\n",
         locator=locator,
         hands=hands,
+        plates=plates,
         weights=weights,
     )

@@ -14,16 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from bonexage import __version__
-from bonexage.assessment import DISCLAIMER
+from bonexage.assessment import DISCLAIMER, NearestPlate
 from bonexage.atlas.plates import Plate
 from bonexage.cli import demo
 from bonexage.cli import learning as front
 from bonexage.cli.app import app
 from bonexage.model.bundle import load_bundle
+from bonexage.model.nearest import pack_plates
 from bonexage.subject import Sex
 from films import write_film
 from models import small_bundle, small_network
@@ -370,6 +372,17 @@ def test_explain_draws_a_map_beside_the_film_or_where_it_is_told(run: Run, tmp_p
     assert told.exit_code == 0
     assert (tmp_path / "there/map.png").is_file()
     assert run("explain", "missing.png", "--model", "model.zip").exit_code == 3
+
+
+def test_explain_names_the_plate_that_the_film_looks_most_like_where_that_disagrees(
+    run: Run, tmp_path: Path
+) -> None:
+    plate = NearestPlate("0" * 64, Sex.FEMALE, 229.0)
+    packed = pack_plates([plate], np.zeros((1, 2), np.float32))
+    small_bundle(tmp_path / "plates.zip", plates=packed)
+    told = run("explain", "f0.png", "--sex", "F", "--model", "plates.zip").stdout
+    assert "looks most like the girls' plate of 19 years 1 month" in told
+    assert "looks most like" not in run("explain", "f0.png", "--sex", "M", "--model", "plates.zip").stdout
 
 
 def test_evaluate_measures_a_model_on_a_data_folder(run: Run, tmp_path: Path) -> None:

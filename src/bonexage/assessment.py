@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bonexage.errors import BonexageError, RefusedRadiograph
-from bonexage.subject import Subject
+from bonexage.subject import Sex, Subject
 
 MAX_BONE_AGE_MONTHS: Final = 240.0
 DISCLAIMER: Final = "For research, not for diagnosis."
@@ -71,6 +71,15 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class NearestPlate:
+    """A plate of the atlas: the hash of its file, 64 hex digits; its sex; the mean bone age of its films."""
+
+    sha256: str
+    sex: Sex
+    months: float
+
+
+@dataclass(frozen=True)
 class Assessment:
     """One radiograph assessed.
 
@@ -83,6 +92,8 @@ class Assessment:
         cautions: each a code and a sentence.
         sds: None without a chronological age or outside the norm's table.
         readings: one for each sex assessed; two where the sex is unknown.
+        nearest: the plate of the child's sex that the film looks most like to the network, where that plate's
+            age lies outside the interval; else None.
     """
 
     file: str
@@ -93,6 +104,7 @@ class Assessment:
     cautions: tuple[Caution, ...] = ()
     sds: StandardDeviationScore | None = None
     readings: tuple[Reading, ...] = ()
+    nearest: NearestPlate | None = None
 
     @property
     def age_in_words(self) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import bonexage
+from bonexage.atlas.plates import read_plates
 from bonexage.errors import BundleError, UnusableData, WrongUse
 from bonexage.learning import graph
 from bonexage.learning.card import write_card
@@ -24,10 +25,13 @@ from bonexage.learning.recipe import NetworkRecipe, Recipe, recipe_to_table
 from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import train
 from bonexage.model.bundle import Bundle, load_bundle
+from bonexage.model.frame import whole_film
+from bonexage.model.nearest import PlateEmbeddings
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.runtime import Runtime
 from bonexage.reading.files import read_radiograph
-from films import write_film
+from bonexage.subject import Sex
+from films import plate_picture, write_film
 from learning.folders import data_folder_with
 from learning.test_train import TINY
 from models import small_description
@@ -66,6 +70,20 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert described.name in bundle.card
     assert "Halabi" in bundle.card
     assert "not for diagnosis" in bundle.card
+
+
+def test_a_plate_is_nearest_to_itself_in_what_the_network_makes_of_plates(bundle: Bundle) -> None:
+    assert bundle.plates is not None
+    known = PlateEmbeddings(bundle.plates)
+    runtime, how = Runtime(bundle.onnx), bundle.description.preprocessing
+    for plate in read_plates()[::5]:
+        film = plate_picture(plate)
+        placed = place(film, how, whole_film(film.shape))
+        male = np.array([[plate.sex is Sex.MALE]], np.float32)
+        given = runtime.run(normalise(placed[np.newaxis], how), male)
+        found = known.nearest(given.embedding[0], plate.sex)
+        assert found is not None
+        assert (found.sha256, found.months) == (plate.sha256, pytest.approx(plate.mean_months))
 
 
 def test_the_card_tells_figures_by_sex_and_age_and_what_training_took(run: Path, bundle: Bundle) -> None:

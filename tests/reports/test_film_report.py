@@ -11,10 +11,18 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from bonexage.assessment import DISCLAIMER, Assessment, Caution, Failure, Interval, Reading
+from bonexage.assessment import (
+    DISCLAIMER,
+    Assessment,
+    Caution,
+    Failure,
+    Interval,
+    NearestPlate,
+    Reading,
+)
 from bonexage.atlas.plates import Plate
 from bonexage.clinic.growth import score
-from bonexage.clinic.sentence import plain_sentence
+from bonexage.clinic.sentence import nearest_sentence, plain_sentence
 from bonexage.errors import MissingExtra, UnreadableFile
 from bonexage.reports import pdf, scale
 from bonexage.reports.batch import Made, write_reports
@@ -94,6 +102,25 @@ def test_the_plates_below_at_and_above_are_of_the_child_s_sex(plates):
     assert plates[3].path.read_bytes() in found.pictures()
     both = [(sex, months) for sex, months, _ in shown(page_of(BOTH, plates).text)]
     assert both == [("Girl", 90), ("Girl", 108), ("Boy", 132), ("Boy", 160)]
+
+
+def test_the_plate_that_the_film_looks_most_like_is_shown_where_it_disagrees(plates):
+    found, alone = plates[0], page_of(SAID, plates)
+    unlike = replace(SAID, nearest=NearestPlate("1" * 64, found.sex, found.mean_months))
+    marked = (replace(found, sha256="1" * 64), *plates[1:])
+    page = page_of(unlike, marked)
+    assert nearest_sentence(unlike) in page.text
+    assert "the girls' plate of 7 years 6 months" in page.text
+    assert found.path.read_bytes() in page.pictures()
+    assert found.path.read_bytes() not in alone.pictures()
+    assert "looks most like" not in alone.text
+    report = film_report(unlike, HAND, marked, FIGURES, made=DAY)
+    assert [plate.mean_months for plate in report.plates] == [120.0, 132.0, 160.0, 90.0]
+    assert len(re.findall(rb"/Type /Page\b(?!s)", film_pdf(report))) == 1
+    # A plate that is shown anyway is not shown twice.
+    beside = replace(SAID, nearest=NearestPlate("1" * 64, plates[2].sex, plates[2].mean_months))
+    again = (*plates[:2], replace(plates[2], sha256="1" * 64), *plates[3:])
+    assert len(film_report(beside, HAND, again, FIGURES, made=DAY).plates) == 3
 
 
 def test_the_chart_and_the_scale_are_there_and_told_in_words(plates):

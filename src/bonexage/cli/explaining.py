@@ -26,6 +26,7 @@ def explain(
     page: Annotated[int | None, typer.Option(min=1, help="Page of a file with several pages.")] = None,
 ) -> None:
     """Show what in a film moved its bone age: a map over the film, in months."""
+    from bonexage.clinic.sentence import nearest_sentence
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
     from bonexage.reports.heat import heat_picture
@@ -37,5 +38,7 @@ def explain(
     place = out or film.with_name(f"{film.stem}-explained.png")
     write_whole(place, heat_picture(found.pixels, found.months, found.assessment))
     typer.echo(line(found.assessment))
+    if unlike := nearest_sentence(found.assessment):
+        typer.echo(unlike)
     note(f"What moved it: {place}")
     note(footer(assessor.model))

@@ -40,6 +40,14 @@ def plain_sentence(said: Assessment) -> str:
     return f"{stated}; the SDS is {_score(said.sds)}, {_VERDICTS[describe(said.sds)]}.{_also(said.sds)}"
 
 
+def nearest_sentence(said: Assessment) -> str:
+    """Which plate the film looks most like to the network, where that disagrees; else nothing."""
+    if said.nearest is None:
+        return ""
+    plate = f"the {said.nearest.sex.word}s' plate of {years_and_months(said.nearest.months)}"
+    return f"To the network the film looks most like {plate}, which lies outside the interval: compare both."
+
+
 def series_sentence(series: Series) -> str:
     """How fast one child's bone age rises and how the last one stands, in up to three sentences."""
     last = series.visits[-1]

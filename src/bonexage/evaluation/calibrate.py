@@ -123,6 +123,7 @@ def calibrate(
         card=_card(bundle.card, calibration),
         locator=bundle.locator,
         hands=bundle.hands,
+        plates=bundle.plates,
         weights=bundle.weights,
     )
     return SiteCalibration(made, own, len(pairs), len(measured) - len(pairs))

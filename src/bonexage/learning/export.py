@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bonexage.assessment import MAX_BONE_AGE_MONTHS
-from bonexage.atlas.plates import read_plates
+from bonexage.assessment import MAX_BONE_AGE_MONTHS, NearestPlate
+from bonexage.atlas.plates import Plate, read_plates
 from bonexage.errors import WrongUse
 from bonexage.evaluation.evaluate import BAND_MONTHS
 from bonexage.evaluation.metrics import agreement
@@ -36,7 +36,8 @@ from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.frame import whole_film
 from bonexage.model.heaping import fit_heaping
 from bonexage.model.likeness import pack_hands
-from bonexage.model.preprocess import Preprocessing, normalise
+from bonexage.model.nearest import pack_plates
+from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.runtime import Runtime
 from bonexage.model.spread import HeldOut, fit_spread
 from bonexage.subject import Sex
@@ -130,6 +131,7 @@ def export_run(
         ),
         locator=first.locator,
         hands=composite_hands() if first.locator else None,
+        plates=embedded_plates(Runtime(onnx), first.how),
         weights=first.weights if with_weights else None,
     )
 
@@ -166,11 +168,29 @@ def _membership(member: Member, first: Member) -> dict[str, Any]:
 
 def composite_hands() -> bytes:
     """The hands of the carried atlas, for a bundle whose films have to show one."""
-    films = []
-    for plate in read_plates():
-        with Image.open(plate.path) as picture:  # whole, not without borders: that is the frame of its hand
-            films.append(np.asarray(picture, dtype=np.float32) / np.float32(255))
+    films = [_picture(plate) for plate in read_plates()]
     return pack_hands([(film, whole_film(film.shape)) for film in films])
+
+
+def embedded_plates(runtime: Runtime, how: Preprocessing) -> bytes | None:
+    """What a network makes of the plates of the carried atlas; None of one that gives no embedding."""
+    plates, embeddings = read_plates(), []
+    for plate in plates:
+        film = _picture(plate)
+        placed = place(film, how, whole_film(film.shape))
+        male = np.array([[plate.sex is Sex.MALE]], dtype=np.float32)
+        given = runtime.run(normalise(placed[np.newaxis], how), male)
+        if given.embedding is None:
+            return None
+        embeddings.append(given.embedding[0])
+    named = [NearestPlate(plate.sha256, plate.sex, plate.mean_months) for plate in plates]
+    return pack_plates(named, np.stack(embeddings))
+
+
+def _picture(plate: Plate) -> NDArray[np.float32]:
+    """A plate whole, not without borders: that is the frame of its hand."""
+    with Image.open(plate.path) as picture:
+        return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 def import_checkpoint(

@@ -19,6 +19,7 @@ from bonexage.assessment import (
     Caution,
     Failure,
     Interval,
+    NearestPlate,
     Reading,
 )
 from bonexage.clinic.growth import score
@@ -35,6 +36,7 @@ from bonexage.model.cautions import (
 )
 from bonexage.model.frame import HandFrame, views_of
 from bonexage.model.hand import HandSeeker
+from bonexage.model.nearest import PlateEmbeddings, where_it_disagrees
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import Explanation, lay_on_film
 from bonexage.model.runtime import Device, Outputs, Runtime, usable_cores
@@ -104,6 +106,7 @@ class Assessor:
         self._runtime = Runtime(bundle.onnx, threads=threads, device=device)
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
         self._seeker = HandSeeker(bundle.locator, bundle.hands) if bundle.locator else None
+        self._plates = PlateEmbeddings(bundle.plates) if bundle.plates else None
 
     @property
     def bundle(self) -> Bundle:
@@ -248,13 +251,16 @@ class Assessor:
     ) -> list[Assessment]:
         """What `_run` gave, as an assessment of each film."""
         readings: list[list[Reading]] = [[] for _ in films]
-        for (at, sex), answer, apart in zip(
-            _rows(films), given.months.tolist(), given.disagreement_months, strict=True
+        nearest: list[NearestPlate | None] = [None for _ in films]
+        for row, ((at, sex), answer, apart) in enumerate(
+            zip(_rows(films), given.months.tolist(), given.disagreement_months, strict=True)
         ):
             readings[at].append(self._reading(sex, answer, apart, coverage))
+            if self._plates is not None and given.embedding is not None:
+                nearest[at] = self._plates.nearest(given.embedding[row], films[at][1].sex)
         return [
-            self._assessment(film, subject, tuple(of_film))
-            for (film, subject), of_film in zip(films, readings, strict=True)
+            self._assessment(film, subject, tuple(of_film), plate)
+            for (film, subject), of_film, plate in zip(films, readings, nearest, strict=True)
         ]
 
     def _reading(self, sex: Sex, answer: float, apart: float | None, coverage: float) -> Reading:
@@ -265,7 +271,13 @@ class Assessor:
         interval = calibration.interval(months, sex, coverage, disagreement_months=apart)
         return Reading(sex, months, opened(interval, months, self._learned_months), apart)
 
-    def _assessment(self, film: PlacedFilm, subject: Subject, readings: tuple[Reading, ...]) -> Assessment:
+    def _assessment(
+        self,
+        film: PlacedFilm,
+        subject: Subject,
+        readings: tuple[Reading, ...],
+        nearest: NearestPlate | None,
+    ) -> Assessment:
         months = sum(reading.bone_age_months for reading in readings) / len(readings)
         said = self._bundle.description
         cautions = (
@@ -286,6 +298,7 @@ class Assessor:
             cautions=cautions,
             sds=score(months, subject, interval),
             readings=readings,
+            nearest=where_it_disagrees(nearest, interval),
         )
 
     @property

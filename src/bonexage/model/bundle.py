@@ -21,6 +21,7 @@ from bonexage.model.parts import (
     HANDS_PART,
     LOCATOR_PART,
     NETWORK_PART,
+    PLATES_PART,
     WEIGHTS_PART,
     is_checkpoint,
     members,
@@ -37,7 +38,7 @@ from bonexage.model.runtime import ALL_OUTPUTS
 SCHEMA: Final = 4
 OUT_OF_FOLD: Final = "out-of-fold"
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
-_PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, CARD_PART, WEIGHTS_PART)
+_PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, PLATES_PART, CARD_PART, WEIGHTS_PART)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -102,6 +103,7 @@ class Bundle:
         onnx: the serialised network.
         locator: the serialised network that finds the hand, for the geometry 'hand'; or None.
         hands: composite hands that what was found has to be like (`bonexage.model.likeness`), PNG; or None.
+        plates: what the network makes of the atlas's plates (`bonexage.model.nearest`); or None.
         card: the model card, Markdown.
         weights: safetensors, or None.
         hash: sha256 of the bytes of `bundle.json`, 64 hex digits; it covers all parts, whose hashes stand
@@ -112,6 +114,7 @@ class Bundle:
     onnx: bytes = field(repr=False)
     locator: bytes | None = field(repr=False)
     hands: bytes | None = field(repr=False)
+    plates: bytes | None = field(repr=False)
     card: str = field(repr=False)
     weights: bytes | None = field(repr=False)
     hash: str
@@ -164,6 +167,7 @@ def write_bundle(
     card: str,
     locator: bytes | None = None,
     hands: bytes | None = None,
+    plates: bytes | None = None,
     weights: bytes | None = None,
 ) -> Bundle:
     """Write a bundle, as a zip where `out` ends in `.zip` and as a folder otherwise.
@@ -180,6 +184,7 @@ def write_bundle(
         NETWORK_PART: onnx,
         LOCATOR_PART: locator,
         HANDS_PART: hands,
+        PLATES_PART: plates,
         CARD_PART: card.encode(),
         WEIGHTS_PART: weights,
     }
@@ -193,7 +198,14 @@ def write_bundle(
     out.parent.mkdir(parents=True, exist_ok=True)
     (write_zip if out.suffix.lower() == ".zip" else write_folder)(out, parts)
     return Bundle(
-        description, onnx, locator, hands, card, weights, hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest()
+        description,
+        onnx,
+        locator,
+        hands,
+        plates,
+        card,
+        weights,
+        hashlib.sha256(parts[DESCRIPTION_PART]).hexdigest(),
     )
 
 
@@ -249,6 +261,7 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         parts[NETWORK_PART] or b"",
         parts[LOCATOR_PART],
         parts[HANDS_PART],
+        parts[PLATES_PART],
         card,
         parts[WEIGHTS_PART],
         hashlib.sha256(stored).hexdigest(),

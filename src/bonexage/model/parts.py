@@ -16,6 +16,7 @@ DESCRIPTION_PART: Final = "bundle.json"
 NETWORK_PART: Final = "model.onnx"
 LOCATOR_PART: Final = "locator.onnx"
 HANDS_PART: Final = "hands.png"
+PLATES_PART: Final = "plates.npy"
 CARD_PART: Final = "CARD.md"
 WEIGHTS_PART: Final = "weights.safetensors"
 
@@ -25,6 +26,7 @@ _LARGEST_BYTES: Final = {
     NETWORK_PART: 1024 * _MIB,
     LOCATOR_PART: 64 * _MIB,
     HANDS_PART: 16 * _MIB,
+    PLATES_PART: 16 * _MIB,
     CARD_PART: 4 * _MIB,
     WEIGHTS_PART: 1024 * _MIB,
 }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bonexage.assessment import Assessment, months_in_words, years_and_months
 from bonexage.atlas.plates import Plate, surrounding_plates
 from bonexage.clinic.growth import describe
+from bonexage.clinic.sentence import nearest_sentence
 from bonexage.clinic.series import visit
 from bonexage.reports.growth_chart import growth_chart, in_words
 from bonexage.reports.heat import map_picture, strongest_in_words
@@ -49,7 +50,8 @@ class FilmReport:
     Attributes:
         said: the assessment.
         film: the film, uint8 `[height, width]`, bone bright; None where there is no picture of it.
-        plates: composite plates to compare it with, by sex and age.
+        plates: composite plates to compare it with, by sex and age; last the one that the film looks most
+            like to the network, where that is none of these and disagrees with the answer.
         model_errors: how far the model errs, a sentence each.
         made: the day.
         explanation: what in the film moved the answer; None where the model cannot tell.
@@ -89,6 +91,8 @@ def film_report(
         for sex, months in asked or [(said.subject.sex, said.bone_age_months)]
         for plate in surrounding_plates(sex, months, atlas)
     )
+    nearest = said.nearest.sha256 if said.nearest else None
+    shown += tuple(plate for plate in atlas if plate.sha256 == nearest and plate not in shown)
     picture = None if film is None else thumbnail(film, FILM_PX)
     return FilmReport(said, picture, shown, tuple(model_errors(figures)), made, _explanation(film, months))
 
@@ -143,6 +147,11 @@ def chart(report: FilmReport) -> Drawn | None:
 def film_alt(report: FilmReport) -> str:
     """The film in words."""
     return f"The radiograph, {report.said.file}"
+
+
+def plates_note(report: FilmReport) -> str:
+    """What the plates are, and which one the film looks most like to the network where that disagrees."""
+    return f"{PLATES_NOTE} {nearest_sentence(report.said)}".rstrip()
 
 
 def plate_caption(plate: Plate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from typing import Final
 
@@ -17,7 +17,6 @@ from bonexage.reports import scale
 from bonexage.reports.document import document, figure_html, png_uri
 from bonexage.reports.film import (
     NO_CAUTIONS,
-    PLATES_NOTE,
     TITLE,
     Drawn,
     FilmReport,
@@ -26,6 +25,7 @@ from bonexage.reports.film import (
     film_alt,
     model_facts,
     plate_caption,
+    plates_note,
 )
 
 _STYLE: Final = """
@@ -96,7 +96,7 @@ def _grid(report: FilmReport) -> str:
     seen = [_film(report), _drawn("What moved the answer", report.explanation, "picture")]
     seen = [each for each in (*seen, _drawn("Against chronological age", chart(report))) if each]
     left_over = len(seen) % 2 == 0
-    parts = [*seen, _plates(report.plates, "whole" if left_over else "")]
+    parts = [*seen, _plates(report, "whole" if left_over else "")]
     kind = "grid four" if len(seen) > 2 else "grid"
     return f'<div class="{kind}">{"".join(parts)}</div>'
 
@@ -137,7 +137,8 @@ def _drawn(heading: str, drawn: Drawn | None, kind: str = "") -> str:
     return f'<section class="{kind}"><h2>{heading}</h2>{figure}</section>'
 
 
-def _plates(plates: Sequence[Plate], kind: str) -> str:
+def _plates(report: FilmReport, kind: str) -> str:
+    plates = report.plates
     if not plates:
         return ""
     many = "plates many" if len(plates) > 3 and not kind else "plates"
@@ -148,7 +149,7 @@ def _plates(plates: Sequence[Plate], kind: str) -> str:
     )
     return (
         f'<section class="{kind}"><h2>Beside the atlas</h2><ul class="{many}">{shown}</ul>'
-        f'<p class="soft">{escape(PLATES_NOTE)}</p></section>'
+        f'<p class="soft">{escape(plates_note(report))}</p></section>'
     )
 
 

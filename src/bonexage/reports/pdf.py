@@ -18,7 +18,6 @@ from bonexage.errors import MissingExtra
 from bonexage.reports import scale
 from bonexage.reports.film import (
     NO_CAUTIONS,
-    PLATES_NOTE,
     TITLE,
     Drawn,
     FilmReport,
@@ -26,6 +25,7 @@ from bonexage.reports.film import (
     facts,
     model_facts,
     plate_caption,
+    plates_note,
 )
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _plates(report: FilmReport, width: float, across: int) -> list[Flowable]:
     return [
         _words("Beside the atlas", 10.5, bold=True),
         _table(grid, [each] * across, right_padding=6),
-        _words(PLATES_NOTE, 7.5),
+        _words(plates_note(report), 7.5),
     ]
 
 

@@ -13,7 +13,7 @@ from bonexage.assessment import (
     months_in_words,
 )
 from bonexage.clinic.growth import describe
-from bonexage.clinic.sentence import plain_sentence
+from bonexage.clinic.sentence import nearest_sentence, plain_sentence
 from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import Calibration
 from bonexage.reports.numbers import interval_name, span, with_interval
@@ -54,6 +54,8 @@ def paragraph(outcome: Assessment | Failure) -> str:
         rows.append(("Age", months_in_words(subject.age_months)))
         rows.append(("SDS", _score(outcome) if outcome.sds else "no reference"))
     rows.append(("In words", plain_sentence(outcome)))
+    if unlike := nearest_sentence(outcome):
+        rows.append(("Atlas", unlike))
     rows.extend(("Caution", caution.sentence) for caution in outcome.cautions)
     return "\n".join([outcome.file, *(_hanging(name, value) for name, value in rows)])
 
