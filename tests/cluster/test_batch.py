@@ -20,7 +20,15 @@ from typer.testing import CliRunner, Result
 from bonexage.cli.app import app
 from bonexage.cluster import batch
 from bonexage.cluster.batch import TRIES, Part, Reader, Task, parts_made
-from bonexage.cluster.films import FILMS, AskedFilm, Block, blocks_of_list, films_of_block, keep_list
+from bonexage.cluster.films import (
+    FILMS,
+    AskedFilm,
+    Block,
+    asked_films,
+    blocks_of_list,
+    films_of_block,
+    keep_list,
+)
 from bonexage.cluster.folder import Folder
 from bonexage.errors import MissingExtra
 from bonexage.subject import Sex, Subject
@@ -57,6 +65,21 @@ def _task(folder: Folder) -> Task:
 
 def _as_row(block: Block) -> dict[str, int]:
     return {name: getattr(block, name) for name in ("number", "films", "start", "length")}
+
+
+def test_a_parquet_of_paths_may_lie_at_an_address() -> None:
+    pa, fsspec = pytest.importorskip("pyarrow"), pytest.importorskip("fsspec")
+    address = f"memory://{uuid.uuid4().hex}/asked.parquet"
+    table = pa.table(
+        {"file": ["s3://bucket/a.png", "b.png"], "sex": ["F", None], "height_cm": [120.0, 130.0]}
+    )
+    with fsspec.open(address, "wb") as file:
+        parquet.write_table(table, file)
+    told = list(asked_films([address], lambda _: Subject(Sex.MALE, 90.0)))
+    assert told == [
+        AskedFilm("s3://bucket/a.png", Subject(Sex.FEMALE, 90.0)),
+        AskedFilm("b.png", Subject(Sex.MALE, 90.0)),
+    ]
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=20), st.integers(1, 6))
