@@ -9,6 +9,7 @@ Films are those of rsna-640px's test part where BONEXAGE_DATA names a folder, el
 from __future__ import annotations
 
 import argparse
+import copy
 import subprocess
 import sys
 import tempfile
@@ -83,8 +84,8 @@ def torch_ways(model: BoneAgeNetwork, shape: Sequence[int], compiled: bool) -> d
     """One film through a network by PyTorch, each way with its own copy of the memory's layout."""
     film, male = torch.rand(*shape), torch.ones(shape[0], 1)
     last = film.to(memory_format=torch.channels_last)
-    lasting = empty_network_like(model).to(memory_format=torch.channels_last)
-    faster = torch.compile(empty_network_like(model)) if compiled else None
+    lasting = copied(model).to(memory_format=torch.channels_last)
+    faster = torch.compile(copied(model)) if compiled else None
 
     def by(way: Callable[..., torch.Tensor], given: torch.Tensor) -> Work:
         def run() -> object:
@@ -94,13 +95,11 @@ def torch_ways(model: BoneAgeNetwork, shape: Sequence[int], compiled: bool) -> d
         return run
 
     ways = {EAGER: by(model, film), LAST: by(lasting, last)}
-    return ways | ({COMPILED: by(faster, film)} if faster else {})
+    return ways | ({} if faster is None else {COMPILED: by(faster, film)})
 
 
-def empty_network_like(model: BoneAgeNetwork) -> BoneAgeNetwork:
+def copied(model: BoneAgeNetwork) -> BoneAgeNetwork:
     """Another network of the same weights."""
-    import copy
-
     return copy.deepcopy(model).eval()
 
 
