@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from bonexage.model.frame import HandFrame, cut
 from bonexage.model.preprocess import HAND_PART
@@ -125,9 +125,18 @@ def _seams_across(film: Film) -> float:
 
 
 def _edges(hand: Film, mean_hand: NDArray[np.uint8]) -> float:
-    picture = Image.fromarray(np.rint(np.clip(hand, 0, 1) * 255).astype(np.uint8))
-    levels = np.asarray(picture, dtype=np.int16)
-    darkest = np.asarray(picture.filter(ImageFilter.MinFilter(3)), dtype=np.int16)
-    over = np.asarray(Image.fromarray(mean_hand).resize(picture.size, Image.Resampling.BILINEAR))
-    found = (levels >= _WHITE) & (levels - darkest >= _STEP) & (over > _OVER_HAND * 255)
-    return int(found.sum()) / len(hand)
+    levels = np.rint(np.clip(hand, 0, 1) * 255).astype(np.uint8)
+    white = levels >= _WHITE
+    if not white.any():
+        return 0.0
+    over = np.asarray(Image.fromarray(mean_hand).resize(hand.shape[::-1], Image.Resampling.BILINEAR))
+    steep = levels - _darkest_beside(levels) >= _STEP  # never below 0
+    return int((white & steep & (over > _OVER_HAND * 255)).sum()) / len(hand)
+
+
+def _darkest_beside(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The least of each pixel and the eight about it."""
+    for _ in range(2):
+        padded = np.pad(levels, ((1, 1), (0, 0)), mode="edge")
+        levels = np.minimum(np.minimum(padded[:-2], padded[2:]), padded[1:-1]).T
+    return levels
