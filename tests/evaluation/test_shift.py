@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -13,14 +15,17 @@ from bonexage.evaluation.shift import CHI_SQUARE, FISHER, chi_square_tail, holm,
 NUMBERS = st.lists(st.integers(0, 12), min_size=1, max_size=30)
 
 
-@pytest.mark.filterwarnings("ignore:ks_2samp:RuntimeWarning")
 @settings(max_examples=60)
 @given(NUMBERS, NUMBERS)
+@example([1, 1, 2, 3, 4], [1, 2, 3, 4, 4])
 def test_numbers_are_compared_as_scipy_does_ties_and_all(one: list[int], other: list[int]) -> None:
-    oracle = stats.ks_2samp(one, other, method="exact")
+    with warnings.catch_warnings(record=True) as gave_up:
+        warnings.simplefilter("always")
+        oracle = stats.ks_2samp(one, other, method="exact")
     found = two_samples(one, other)
     assert found.statistic == pytest.approx(oracle.statistic)
-    assert found.p == pytest.approx(oracle.pvalue, abs=1e-9)
+    # Where its own sum comes out a little above 1, scipy says so and gives the limit in place of it.
+    assert found.p == pytest.approx(1.0 if gave_up else oracle.pvalue, abs=1e-9)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.05, 0.3])
