@@ -68,6 +68,20 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}
         self._ask("actions", {"actions": [mouse]})
 
+    def pinch(self, middle: tuple[int, int], start: int, end: int) -> None:
+        """Put two fingers on the window, so many pixels from one another, and spread them."""
+        fingers = []
+        for name, side in (("left", -1), ("right", 1)):
+            moves = [
+                {"type": "pointerMove", "x": middle[0] + side * start // 2, "y": middle[1], "duration": 0},
+                {"type": "pointerDown", "button": 0},
+                {"type": "pointerMove", "x": middle[0] + side * end // 2, "y": middle[1], "duration": 200},
+                {"type": "pointerUp", "button": 0},
+            ]
+            touch = {"pointerType": "touch"}
+            fingers.append({"type": "pointer", "id": name, "parameters": touch, "actions": moves})
+        self._ask("actions", {"actions": fingers})
+
     def wait(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
         """What a script returns as soon as that is true; fails where it does not become so."""
         end = time.monotonic() + seconds

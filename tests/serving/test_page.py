@@ -7,7 +7,10 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from html import escape
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.reports.heat import overlay
 from bonexage.reports.table import FIELDS
 from bonexage.serving.growth_svg import growth_svg
-from bonexage.serving.page import POLICY
+from bonexage.serving.page import HOME, POLICY, page_html
 from bonexage.serving.pane import Seen, pane
 from bonexage.serving.words import LANGUAGES, words
 from bonexage.subject import Sex, Subject
@@ -99,6 +102,15 @@ def test_the_page_names_model_and_purpose_and_links_every_language(client: TestC
     assert Balance(page).open == []
 
 
+def test_the_page_says_whether_the_service_keeps_what_it_is_sent(tmp_path: Path):
+    template = (HOME / "page.html").read_text(encoding="utf-8")
+    model = SimpleNamespace(model="m@0")
+    for kept, key in ((None, "page.privacy"), (tmp_path, "page.kept")):
+        service = SimpleNamespace(settings=settings(tmp_path, keep=kept), bundle=model)
+        for language in LANGUAGES:
+            assert escape(words(language)(key)) in page_html(template, words(language), service)
+
+
 def test_the_page_s_policy_lets_nothing_in_from_elsewhere_and_nothing_inline(client: TestClient):
     answer = client.get("/")
     assert answer.headers["content-security-policy"] == POLICY
@@ -170,6 +182,11 @@ def test_a_request_that_cannot_be_obeyed_is_a_problem_told_in_the_page_s_languag
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["said"]
+    two = client.post("/page/films", files=[("file", ("a.png", png())), ("file", ("b.png", png()))])
+    assert (two.status_code, two.json()["said"]) == (
+        400,
+        "A result is of one film. Send the films one by one.",
+    )
     big = client.post(
         "/page/films",
         params={"lang": "de"},

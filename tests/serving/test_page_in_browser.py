@@ -383,6 +383,21 @@ def test_the_film_is_windowed_zoomed_moved_and_turned_by_keyboard_and_mouse(page
     assert seen(page) == first
 
 
+def test_two_fingers_zoom_the_film_and_one_moves_the_page_until_it_is_zoomed(window, service, film):
+    page = opened(window, service, width=320)
+    read(page, film)
+    style = "return getComputedStyle(document.querySelector('.stage')).touchAction"
+    assert page.run(style) == "pan-y"
+    place = page.run(
+        "document.querySelector('.stage').scrollIntoView({ block: 'center' });"
+        "const box = document.querySelector('.stage').getBoundingClientRect();"
+        "return [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)]"
+    )
+    page.pinch((place[0], place[1]), 60, 120)
+    assert int(str(seen(page)["zoom"])) == pytest.approx(200, abs=12)
+    assert page.run(style) == "none"
+
+
 def test_all_of_it_is_done_with_the_keyboard_alone(page, film):
     page.choose("#files", [film])
     page.run("document.activeElement.blur()")

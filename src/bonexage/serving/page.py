@@ -41,7 +41,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 _ROOM_FOR_FORM: Final = 10_000  # bytes of a form around its film
-_HOME: Final = Path(str(files("bonexage.serving"))) / "pages"
+HOME: Final = Path(str(files("bonexage.serving"))) / "pages"
 
 
 class _Page(Template):
@@ -50,9 +50,9 @@ class _Page(Template):
 
 def add_page(app: FastAPI, service: Service) -> None:
     """Add the page and what it asks for to the service's application."""
-    fixed = {each.name: each for each in (_HOME / "static").iterdir()}
+    fixed = {each.name: each for each in (HOME / "static").iterdir()}
     plates = {plate.path.name: plate.path for plate in read_plates()}
-    template = (_HOME / "page.html").read_text(encoding="utf-8")
+    template = (HOME / "page.html").read_text(encoding="utf-8")
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request, lang: str | None = None) -> Response:
@@ -75,6 +75,8 @@ def add_page(app: FastAPI, service: Service) -> None:
         try:
             with service.held.share() as share:
                 upload = await service.read(request, share)
+                if len(upload.films) > 1:
+                    raise Problem("wrong-use", "a result is of one film", "Send the films one by one")
                 found = await service.assess(request, upload, [PANES[said.language]])
         except Problem as problem:
             told = {**problem.as_dict(request.scope["request_id"]), "said": in_language(problem, said)}

@@ -1,5 +1,6 @@
 // One film to the server and its answer back; and whether the server is there at all.
 
+const LONGEST_WAIT = 300000;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 8000;
 
@@ -9,6 +10,7 @@ export function send(address, form, { accept, kind, sending, started }) {
     const request = new XMLHttpRequest();
     request.open("POST", address);
     request.responseType = kind;
+    request.timeout = LONGEST_WAIT;
     request.setRequestHeader("Accept", accept);
     request.upload.onprogress = (event) => sending?.(event.lengthComputable ? event.loaded / event.total : 0);
     request.upload.onload = () => sending?.(1);
@@ -20,6 +22,7 @@ export function send(address, form, { accept, kind, sending, started }) {
       });
     request.onload = done;
     request.onerror = done;
+    request.ontimeout = done;
     request.onabort = () => resolve(null);
     started?.(request);
     request.send(form);
