@@ -26,13 +26,13 @@ import numpy as np
 from PIL import Image
 from pydicom import uid
 
+from bonexage.model.runtime import usable_cores
 from trials.mutations import damaged, dicom, drawn, sound_films
 from trials.reliability import Found
 from trials.served import Served, eventually, served
 
 PATH: Final = "/v1/assessments"
 SEED: Final = 7
-AT_ONCE: Final = 4
 MOST_SECONDS: Final = 10.0
 SECONDS_AFTER_KILL: Final = 2.0
 STALL_SECONDS: Final = 10.0
@@ -83,12 +83,12 @@ def run(mutated: int = 20_000, stalled: int = 200, kills: int = 50) -> Found:
 
 
 def _damaged_films(service: Served, number: int) -> Part:
-    """Send damaged films, some at the same time, and count what they are answered."""
+    """Send damaged films, one a core at the same time, and count what they are answered."""
     answers: Counter[str] = Counter()
     slowest = 0.0
     with (
         httpx.Client(base_url=service.address, timeout=120) as client,
-        ThreadPoolExecutor(AT_ONCE) as threads,
+        ThreadPoolExecutor(usable_cores()) as threads,
     ):
 
         def send(film: tuple[str, bytes]) -> tuple[str, float]:
@@ -264,7 +264,7 @@ def _told(parts: list[Part], lives: bool) -> str:
         f"| {part.fault} | {part.done:,} | {part.outcome} | {'held' if part.held else '**HARM**'} |"
         for part in parts
     )
-    machine = f"{platform.system()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    machine = f"{platform.system()}, {platform.machine()}, {usable_cores()} cores"
     return f"""\
 One service, `bonexage serve` with the carried model, was sent all of this without being started again;
 at the end it {"could still assess a film" if lives else "was **dead**"}. To hold, an answer has to be an

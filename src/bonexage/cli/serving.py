@@ -47,7 +47,10 @@ def serve(
     max_megabytes: Annotated[float, typer.Option(help="Size of a request.")] = 32,
     max_megapixels: Annotated[float, typer.Option(help="Size of a film.")] = 40,
     max_files: Annotated[int, typer.Option(min=1, help="Films of a request.")] = 16,
-    max_seconds: Annotated[float, typer.Option(help="Time for a film.")] = 60,
+    max_seconds: Annotated[float, typer.Option(help="Time for a film, by the clock.")] = 60,
+    max_decoding_seconds: Annotated[
+        int, typer.Option(min=1, help="Computing time to decode a DICOM film.")
+    ] = 5,
     stall_seconds: Annotated[float, typer.Option(help="Time in which an upload may send nothing.")] = 10,
     queue: Annotated[int, typer.Option(min=1, help="Films that may wait.")] = 64,
     drain_seconds: Annotated[
@@ -67,6 +70,7 @@ def serve(
         pixels=round(max_megapixels * 1e6),
         files=max_files,
         seconds=max_seconds,
+        decoding_seconds=max_decoding_seconds,
         stall_seconds=stall_seconds,
         queue=queue,
     )

@@ -42,7 +42,10 @@ class Worker:
         limits = settings.limits
         ways = os.pathsep.join(path for path in sys.path if path)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        numbers = (settings.threads, limits.worker_bytes, max(1, round(limits.seconds)), limits.pixels)
+        numbers = (
+            *(settings.threads, limits.worker_bytes),
+            *(limits.decoding_seconds, max(1, round(limits.seconds)), limits.pixels),
+        )
         worker = cls(
             await asyncio.create_subprocess_exec(
                 # -P: what lies in the working folder is not imported.

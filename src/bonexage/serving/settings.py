@@ -21,7 +21,8 @@ class Limits:
         bytes: of one request's body.
         pixels: of one film.
         files: of one request.
-        seconds: one film may be worked on.
+        seconds: one film may be worked on, by the clock.
+        decoding_seconds: of computing, to decode a DICOM film; a sound one takes one or two.
         stall_seconds: an upload may send nothing.
         upload_seconds: an upload may last.
         queue: films may wait; more are answered 429.
@@ -35,6 +36,7 @@ class Limits:
     pixels: int = 40_000_000
     files: int = 16
     seconds: float = 60.0
+    decoding_seconds: int = 5
     stall_seconds: float = 10.0
     upload_seconds: float = 120.0
     queue: int = 64

@@ -29,12 +29,12 @@ from bonexage.subject import Sex, Subject
 
 
 def main() -> None:
-    """Answer requests until there are none: MODEL THREADS MEMORY_BYTES SECONDS PIXELS."""
+    """Answer requests until there are none: MODEL THREADS MEMORY_BYTES DECODING_SECONDS SECONDS PIXELS."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # decoders written in C print what they like
-    model, threads, memory_bytes, seconds, pixels = sys.argv[1:]
+    model, threads, memory_bytes, decoding, seconds, pixels = sys.argv[1:]
     _limit_memory(int(memory_bytes))
-    limits = Limits(seconds=int(seconds), waiting_seconds=float(seconds), pixels=int(pixels))
+    limits = Limits(seconds=int(decoding), waiting_seconds=float(seconds), pixels=int(pixels))
     try:
         assessor = Assessor(load_bundle(Path(model) if model else None), threads=int(threads))
     except BonexageError as error:
