@@ -17,7 +17,7 @@ from bonexage.model.preprocess import HAND_PART
 LEAST_ROWS: Final = 75.0
 LEAST_DETAIL: Final = 0.28
 MOST_SEAMS: Final = 0.5
-MOST_EDGES: Final = 0.025
+MOST_EDGES: Final = 0.015
 
 _ROWS_FOR_DETAIL: Final = 128
 _ROWS_FOR_LETTERS: Final = 800
@@ -26,7 +26,7 @@ _BLOCK: Final = 8  # pixels of a side of what JPEG codes as one (ITU-T T.81)
 _WIDTH: Final = 2 / 3  # of what is looked at, over its height: that of `bonexage.model.likeness`
 _FINE: Final = (0.5, 1.0)
 _COARSE: Final = (2.0, 4.0)
-_WHITE: Final = 225  # of 255: letters are burnt in as white as the film goes
+_WHITE: Final = 242  # of 255: letters are burnt in as white as the film goes
 _STEP: Final = 80  # levels from a letter to what lies within two pixels of it
 _OVER_HAND: Final = 0.2  # of the mean composite hand: where hands are
 
