@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from bonexage.cli.app import app
 from bonexage.cluster import batch
-from bonexage.cluster.batch import TRIES, Part, Reader, Task, parts_made
+from bonexage.cluster.batch import TRIED, TRIES, Part, Reader, Task, parts_made
 from bonexage.cluster.films import (
     FILMS,
     AskedFilm,
@@ -30,7 +30,7 @@ from bonexage.cluster.films import (
     keep_list,
 )
 from bonexage.cluster.folder import Folder
-from bonexage.errors import MissingExtra
+from bonexage.errors import ClusterStopped, MissingExtra
 from bonexage.subject import Sex, Subject
 from films import write_film
 from models import small_bundle
@@ -147,10 +147,33 @@ def test_a_part_that_cannot_be_written_is_tried_again_and_then_given_up(
     fails(TRIES)
     with pytest.raises(OSError, match="does not answer"):
         reader(_as_row(block))
-    assert folder.names() == {FILMS}
+    assert not folder.has(block.part)
+    folder.remove(f"{TRIED}000000-0")
     fails(TRIES - 1)
     assert reader(_as_row(block))["unusable"] == 0
     assert len(_rows(folder, block.part)) == 1
+
+
+def test_a_block_on_which_actors_are_lost_again_and_again_is_left_out(
+    films: list[AskedFilm], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_list(films, folder)
+    (block,) = blocks_of_list(folder, len(films))
+    reader = Reader(_task(folder))
+
+    def die(*_: object) -> None:
+        raise SystemExit  # nothing that an actor does after it was killed
+
+    with monkeypatch.context() as killing:
+        killing.setattr(batch, "write_parquet", die)
+        for _ in range(TRIES):
+            with pytest.raises(SystemExit):
+                reader(_as_row(block))
+    with pytest.raises(ClusterStopped, match="actors were lost on part-000000"):
+        reader(_as_row(block))
+    folder.remove(f"{TRIED}000000-0")
+    reader(_as_row(block))
+    assert {name for name in folder.names() if not name.startswith(".")} == {FILMS, block.part}
 
 
 def _ray(*options: str) -> Result:

@@ -97,7 +97,7 @@ def predict_shard(text: str, asked: Asked, bundle: Bundle) -> None:
 
 def predict_on_cluster(address: str, asked: Asked, bundle: Bundle, actors: int | None, block: int) -> None:
     """Read the films with Ray, each block into a part; parts that are there already stay as they are."""
-    from bonexage.cluster.batch import Task, check_installed, cores_for, joined, make_parts, parts_made
+    from bonexage.cluster.batch import TRIED, Task, check_installed, cores_for, joined, make_parts, parts_made
     from bonexage.cluster.films import FILMS, asked_films, blocks_of_list, keep_list
     from bonexage.cluster.folder import Folder, settle_settings
     from bonexage.reading.remote import is_address
@@ -108,6 +108,9 @@ def predict_on_cluster(address: str, asked: Asked, bundle: Bundle, actors: int |
     settings = {**asked.settings, "paths": asked.paths, "films_a_part": block}
     settle_settings(folder, settings)
     folder.tidy()
+    for name in folder.names():
+        if name.startswith(TRIED):
+            folder.remove(name)
     if FILMS not in folder.names():
         keep_list(asked_films(asked.paths, asked.known), folder)
     blocks = blocks_of_list(folder, block)

@@ -23,7 +23,11 @@ from bonexage.reports.table import record, write_parquet
 
 LOCAL: Final = "local"
 TRIES: Final = 3
-"""How often an actor tries a block whose list cannot be read or whose part cannot be written."""
+"""How often an actor tries a block whose list cannot be read or whose part cannot be written, and how many
+actors may be lost on one block before it is left out."""
+
+TRIED: Final = "_tried-"
+"""Begins the name of a mark that an actor leaves while it reads a block, so that its loss there is known."""
 
 _BLOCKS_AHEAD: Final = (
     2  # for an actor to have at hand, so that it never waits; the rest wait with the driver
@@ -71,8 +75,34 @@ class Reader:
         self._assessor = Assessor(task.bundle, threads=task.threads, views=task.views, device=task.device)
 
     def __call__(self, row: Mapping[str, int]) -> dict[str, int]:
-        """Read a block's films and write its part, unless an actor that was lost since has written it."""
+        """Read a block's films and write its part, unless an actor that was lost since has written it.
+
+        Raises:
+            ClusterStopped: as many actors as may be were lost on this block.
+            OSError: the list cannot be read, or the part cannot be written.
+        """
         block = Block(**{name: int(row[name]) for name in ("number", "films", "start", "length")})
+        with self._marked(block):
+            return self._tried(block)
+
+    @contextmanager
+    def _marked(self, block: Block) -> Iterator[None]:
+        """Leave a mark meanwhile; those of actors that were lost are gone when the block is done."""
+        folder = self._task.folder
+        marks = [f"{TRIED}{block.number:06}-{loss}" for loss in range(TRIES)]
+        free = next((mark for mark in marks if not folder.has(mark)), None)
+        if free is None:
+            raise ClusterStopped(
+                f"{TRIES} actors were lost on {block.part}",
+                remedy="Give actors more memory, or find the film on which reading dies",
+            )
+        with folder.writing(free):
+            pass
+        yield
+        for mark in marks:
+            folder.remove(mark)
+
+    def _tried(self, block: Block) -> dict[str, int]:
         for left in reversed(range(TRIES)):
             try:
                 return {"number": block.number, "films": block.films, "unusable": self._unusable(block)}
@@ -114,18 +144,22 @@ def make_parts(task: Task, blocks: list[Block], actors: int | None) -> Iterator[
     """Make the part of each block, with as many actors as are asked for or the cluster has room for.
 
     An actor has two blocks at hand at most, and what comes back is three numbers a block, so memory does not
-    grow with the number of films. An actor that is lost is started anew, and its block read again, as often
-    as it takes; a block that fails `TRIES` times is left out: its part is not there.
+    grow with the number of films. An actor that is lost is started anew, and its block read again; a block
+    that fails, or loses its actor, `TRIES` times is left out: its part is not there.
 
     Raises:
         ClusterStopped: Ray cannot go on.
+        WrongUse: a GPU is asked for and there is none.
     """
     import ray
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     ray.data.DataContext.get_current().max_errored_blocks = -1
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    most = actors or max(1, int(ray.cluster_resources().get("CPU", 1)) // task.threads)
+    there = ray.cluster_resources()
+    if task.device == "cuda" and there.get("GPU", 0) < 1:
+        raise WrongUse("the cluster has no GPU", remedy="Join one that has, or leave --device out")
+    most = actors or max(1, int(there.get("CPU", 1)) // task.threads)
     items = [
         {"number": one.number, "films": one.films, "start": one.start, "length": one.length} for one in blocks
     ]

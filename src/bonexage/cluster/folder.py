@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +63,14 @@ class Folder:
         end = None if length is None else start + length
         return bytes(system.cat_file(f"{path}/{name}", start=start, end=end))
 
+    def remove(self, name: str) -> None:
+        """Remove a file from it, if it is there."""
+        if not is_address(self.place):
+            Path(self.place, name).unlink(missing_ok=True)
+        elif self.has(name):
+            system, path = opened_system(self.place)
+            system.rm_file(f"{path}/{name}")
+
     def tidy(self) -> None:
         """Remove what killed processes left half written; no other may be writing there now."""
         if not is_address(self.place):
@@ -80,18 +90,24 @@ class Folder:
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """A file to write to; it is there when the block ends, and is not where the block raises.
 
-        On disk it takes its place in one step. Elsewhere that is for the system to see to: a store of objects
-        shows an object when it is whole.
+        On disk it takes its place in one step. Elsewhere it is gathered here first and then sent as a whole;
+        a store of objects shows an object when all of it is there.
         """
         if not is_address(self.place):
             with opened_atomically(Path(self.place, name)) as file:
                 yield file
             return
+        with tempfile.TemporaryFile() as gathered:
+            yield cast("BinaryIO", gathered)
+            gathered.seek(0)
+            self._send(cast("BinaryIO", gathered), name)
+
+    def _send(self, content: BinaryIO, name: str) -> None:
         system, path = opened_system(self.place)
         system.makedirs(path, exist_ok=True)
         stream = system.open(f"{path}/{name}", "wb", autocommit=False)
         try:
-            yield cast("BinaryIO", stream)
+            shutil.copyfileobj(content, stream)
             stream.close()
         except BaseException:
             stream.discard()
