@@ -12,6 +12,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,19 @@ def test_a_server_that_goes_away_is_told_of_and_reading_goes_on_when_it_is_back(
         settled(page)
         assert states(page) == ["assessed"] * 3
         assert page.run("return document.getElementById('gone').hidden")
+
+
+def test_a_server_with_a_token_is_used_by_who_gives_it_to_the_browser(window, folder, film):
+    token = "a-token-that-is-long-enough"
+    with served(folder, BONEXAGE_TOKEN=token) as service:
+        window.go(service.address)
+        assert not window.run("return document.getElementById('files')")
+        known = service.address.replace("//", f"//anyone:{token}@")
+        page = opened(window, replace(service, address=known))
+        read(page, film)
+        assert states(page) == ["assessed"]
+        there = "return import('/page/static/server.js').then((made) => made.isThere())"
+        assert page.run(there) is True
 
 
 def test_sex_and_age_of_a_film_can_be_changed_and_it_is_read_again(page, film):

@@ -142,7 +142,6 @@ def check_token(headers: Headers, token: str | None) -> None:
         "no-token",
         "the token is missing or wrong",
         "Send it as Authorization: Bearer TOKEN",
-        headers={"WWW-Authenticate": 'Bearer realm="bonexage", Basic realm="bonexage", charset="UTF-8"'},
     )
 
 

@@ -47,6 +47,8 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "no-worker": (503, "The service cannot assess at the moment"),
     "not-kept": (507, "The film could not be stored"),
 }
+# A header each: a browser reads no second one in the same header, and then asks for no password.
+CHALLENGES: Final = ('Bearer realm="bonexage"', 'Basic realm="bonexage", charset="UTF-8"')
 _CODES: Final[tuple[tuple[type[BonexageError], str], ...]] = (
     (TooManyPixels, "too-many-pixels"),
     (UnreadableFile, "unreadable"),
@@ -111,4 +113,7 @@ def problem_of(error: BonexageError, row: Mapping[str, Any] | None = None) -> Pr
 def answer(problem: Problem, request_id: str) -> Response:
     """The problem as an HTTP answer."""
     body = json.dumps(problem.as_dict(request_id)).encode()
-    return Response(body, problem.status, dict(problem.headers), MEDIA_TYPE)
+    made = Response(body, problem.status, dict(problem.headers), MEDIA_TYPE)
+    for challenge in CHALLENGES if problem.code == "no-token" else ():
+        made.headers.append("WWW-Authenticate", challenge)
+    return made

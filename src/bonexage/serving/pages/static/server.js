@@ -38,8 +38,10 @@ export function formOf(file, child) {
 }
 
 export async function isThere() {
+  // Whole, as fetch refuses what is seen from an address with a password in it.
+  const address = location.origin + new URL("healthz", location.href).pathname;
   try {
-    return (await fetch("healthz", { cache: "no-store" })).ok;
+    return (await fetch(address, { cache: "no-store" })).ok;
   } catch {
     return false;
   }
