@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,7 @@ def main() -> int:
     for name in named:
         if unknown := set(counts) - set(inspect.signature(TRIALS[name]).parameters):
             parser.error(f"the trial {name} has no {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what a trial started ends with it
     all_held = True
     for name in named:
         found = TRIALS[name](**counts)

@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset
 from bonexage.node.queue import ASIDE, ASSESSED, DEAD, DONE, WAITING, Queue
 from bonexage.reading.dicom_meta import file_meta
 from trials.archive import Archive, listening, send, send_file
+from trials.mutations import damaged, drawn
 from trials.node_process import plate_film, start, until, write_config
 from trials.reliability import Found
 
@@ -32,10 +33,11 @@ MEGABYTE: Final = 1_000_000
 OUT_OF_RESOURCES: Final = 0xA700
 # Of a disk made for the trial; and the room on it that the node leaves.
 DISK_MEGABYTES, FREE_MEGABYTES = 32, 24
-# Films that fill it soon, and how many of them are to be refused.
-ENLARGED, REFUSED = 2, 5
+ENLARGED: Final = 2  # films that fill it soon
 # Without such a disk: the largest file that the node may write.
 FILE_BYTES: Final = 8 * MEGABYTE
+# So far reaches the header of a film after its file meta information.
+HEADER_BYTES: Final = 300
 # Memory counts as flat where it grew by no more than this share from a third of the films to the last.
 # Fewer films than that do not tell.
 FLAT, LEAST_STEADY = 0.1, 60
@@ -51,6 +53,7 @@ class Counts:
     half: int
     mutated: int
     steady: int
+    refused: int
 
 
 @dataclass
@@ -74,6 +77,7 @@ def run(
     half: int = 60,
     mutated: int = 100,
     steady: int = 150,
+    refused: int = 10,
 ) -> Found:
     """Send films to nodes under faults, and count what became of those that were acknowledged.
 
@@ -84,8 +88,9 @@ def run(
         half: associations that are never finished.
         mutated: files that are damaged at random.
         steady: films that are sent to a node that is left alone, for its memory.
+        refused: films for which the disk has no room.
     """
-    told, wanted = Told(), Counts(films, kills, outages, half, mutated, steady)
+    told, wanted = Told(), Counts(films, kills, outages, half, mutated, steady, refused)
     for part in (_killed, _mutated, _full):
         with tempfile.TemporaryDirectory() as made:
             part(Path(made), wanted, told)
@@ -195,7 +200,7 @@ def _full(folder: Path, wanted: Counts, told: Told) -> None:
         taken: list[Dataset] = []
         refused: list[Dataset] = []
         answers: Counter[str] = Counter()
-        while len(refused) < REFUSED and len(taken) < 1000:
+        while len(refused) < wanted.refused and len(taken) < 1000:
             film = plate_film(len(taken) + len(refused), enlarged=ENLARGED)
             if not disk and len(answers) and sum(answers.values()) % 3 == 2:
                 film.PixelData += bytes(2 * FILE_BYTES)
@@ -275,22 +280,13 @@ def _half(count: int, at: _Place, stop: threading.Event, planted: Counter[str]) 
 
 
 def mutated_file(film: Dataset, chance: random.Random) -> bytes:
-    """A film's file with bytes of its data set changed, cut out or put in at random places."""
+    """A film's file, sound as far as its file meta information, damaged in its header or anywhere."""
     out = BytesIO()
     film.save_as(out, enforce_file_format=True)
-    data = bytearray(out.getvalue())
-    begin = file_meta(bytes(data)).end
-    for _ in range(chance.randint(1, 4)):
-        header = chance.random() < 0.5  # there they do most
-        at = chance.randrange(begin, begin + 700 if header else len(data))
-        match chance.randrange(3):
-            case 0:
-                data[at] = chance.randrange(256)
-            case 1:
-                del data[at : at + chance.randint(1, 40)]
-            case _:
-                data[at:at] = chance.randbytes(chance.randint(1, 40))
-    return bytes(data)
+    data = out.getvalue()
+    begin = file_meta(data).end
+    end = begin + HEADER_BYTES if chance.random() < 0.5 else len(data)
+    return data[:begin] + damaged(data[begin:end], drawn(chance)) + data[end:]
 
 
 def _send_mutated(port: int, folder: Path, number: int, chance: random.Random) -> bool:

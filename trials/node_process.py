@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -16,15 +17,15 @@ from typing import Any, Final
 
 import numpy as np
 from PIL import Image
-from pydicom import uid
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from bonexage.atlas.plates import read_plates
-from bonexage.subject import Sex
 from trials.archive import TITLE
+from trials.mutations import dicom
 
 WITHIN_SECONDS: Final = 300.0
-_ROOT: Final = "1.2.826.0.1.3680043.8.498.2"
+_ROOT: Final = "1.2.826.0.1.3680043.8.498.3"
 
 
 def plate_film(number: int, *, enlarged: int = 1) -> Dataset:
@@ -35,22 +36,17 @@ def plate_film(number: int, *, enlarged: int = 1) -> Dataset:
         size = (picture.width * enlarged, picture.height * enlarged)
         grey = np.asarray(picture.convert("L").resize(size), dtype=np.uint16) * 16
     grey[:2, :16] = number % 4096  # what makes it another film
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID = uid.DigitalXRayImageStorageForPresentation, f"{_ROOT}.3.{number}"
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    made.StudyInstanceUID, made.SeriesInstanceUID = f"{_ROOT}.1.{number}", f"{_ROOT}.2.{number}"
-    made.Modality, made.StudyDate = "DX", "20260101"
-    made.PatientID, made.PatientName = "plate", "Composite^Plate"
-    made.PatientSex = "M" if plate.sex is Sex.MALE else "F"
-    made.Rows, made.Columns = grey.shape
-    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
-    made.PixelData = grey.astype("<u2").tobytes()
-    made["PixelData"].VR = "OW"
-    return made
+    content = dicom(
+        grey,
+        SOPInstanceUID=f"{_ROOT}.3.{number}",
+        StudyInstanceUID=f"{_ROOT}.1.{number}",
+        SeriesInstanceUID=f"{_ROOT}.2.{number}",
+        StudyDate="20260101",
+        PatientSex=plate.sex.value,
+    )
+    film = dcmread(io.BytesIO(content))
+    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+    return film
 
 
 def write_config(
