@@ -80,6 +80,7 @@ def test_a_film_that_is_sent_has_its_results_in_each_archive(tmp_path: Path) -> 
         assert kept(tmp_path / "state" / gone) == []
     assert status == 200
     assert 'bonexage_received_total{outcome="taken"} 2.0' in metrics
+    assert 'bonexage_received_total{outcome="refused"}' not in metrics
     assert 'bonexage_judged_total{status="assessed"} 2.0' in metrics
     assert 'bonexage_sent_total{destination="o",outcome="stored"} 2.0' in metrics
     assert 'bonexage_films{state="done"} 2.0' in metrics
@@ -201,6 +202,7 @@ def test_only_those_named_may_call_and_only_by_its_title(tmp_path: Path) -> None
         assert send(node.port, called="SOMEONE") is None
         assert send(node.port, calling="ARCHIVE") == [0], "a destination may, to report its commitment"
         assert len(node.events("association-rejected")) == 2
+        assert 'bonexage_received_total{outcome="rejected"} 2.0' in asked(node, "metrics")[1]
 
 
 def test_an_object_that_is_too_large_ends_its_association_and_nothing_else(tmp_path: Path) -> None:

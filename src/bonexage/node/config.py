@@ -12,6 +12,8 @@ from bonexage.tables import build, read_table
 
 Kind = Literal["report", "picture", "document"]
 EXAMPLE: Final = "docs/node.toml"
+# What the folder of FHIR transactions is called among the destinations.
+FHIR: Final = "fhir"
 
 # PS3.5 section 6.2: 16 characters of the default repertoire at most, no backslash, not spaces alone.
 _TITLE: Final = re.compile(r"(?! *$)[\x20-\x5b\x5d-\x7e]{1,16}")
@@ -127,10 +129,10 @@ class Destination:
     tls: Tls = Tls()
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not _NAME.fullmatch(self.name) or self.name == FHIR:
             raise WrongUse(
                 f"a destination cannot be called {self.name!r}",
-                remedy="Take up to 32 letters, digits, - and _",
+                remedy=f"Take up to 32 letters, digits, - and _, but not {FHIR}",
             )
         for title in (self.ae_title, *((self.calling,) if self.calling else ())):
             _check_title(title)

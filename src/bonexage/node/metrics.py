@@ -23,7 +23,7 @@ class Counters:
 
     Attributes:
         registry: all of it, to be told.
-        received: objects by `outcome`: taken, known, refused.
+        received: objects by `outcome`: taken, known, refused; and associations that were rejected.
         judged: films by `status`: assessed, refused, unreadable; aside for what is no film.
         seconds: that judging a film took.
         sent: results by `destination` and `outcome`: stored, committed, refused, away.
@@ -44,7 +44,12 @@ def new_counters(queue: Queue, free_bytes: Callable[[], int]) -> Counters:
     registry.register(_Gauges(queue, free_bytes))
     return Counters(
         registry,
-        Counter("bonexage_received", "Objects received, by outcome", ["outcome"], registry=registry),
+        Counter(
+            "bonexage_received",
+            "Objects received and associations rejected, by outcome",
+            ["outcome"],
+            registry=registry,
+        ),
         Counter("bonexage_judged", "Films judged, by status", ["status"], registry=registry),
         Histogram("bonexage_judging_seconds", "Time to judge a film", buckets=_SECONDS, registry=registry),
         Counter("bonexage_sent", "Results sent, by outcome", ["destination", "outcome"], registry=registry),

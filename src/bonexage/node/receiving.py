@@ -113,7 +113,7 @@ def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> List
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, limits.opened),
         (evt.EVT_PDU_RECV, limits.received),
-        (evt.EVT_REJECTED, lambda _event: _refused(counters, log, "association-rejected")),
+        (evt.EVT_REJECTED, lambda _event: _rejected(counters, log)),
         (evt.EVT_C_STORE, lambda event: _store(event, door, counters, log)),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_N_EVENT_REPORT, lambda event: noted_report(event, books, config.delivery)),
@@ -159,6 +159,11 @@ def _store(event: evt.Event, door: Door, counters: Counters, log: Log) -> Datase
         counters.received.labels("taken").inc()
         log("taken", film=number, bytes=len(data))
     return SUCCESS
+
+
+def _rejected(counters: Counters, log: Log) -> None:
+    counters.received.labels("rejected").inc()
+    log("association-rejected")
 
 
 def _answer(status: int, why: str, counters: Counters, log: Log) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bonexage.node.books import Books
-from bonexage.node.config import Kind, NodeConfig
+from bonexage.node.config import FHIR, Kind, NodeConfig
 from bonexage.node.health import Health, serve_health
 from bonexage.node.judging import SOP_CLASSES, Judge, judge_film, make_judge
 from bonexage.node.logs import Log, libraries_without_words
@@ -22,7 +22,6 @@ from bonexage.node.spool import Spool
 from bonexage.node.taking import MEGABYTE, Door
 from bonexage.node.working import Judging, Work, judge_films, send_results
 
-FHIR: Final = "fhir"
 # What open associations and the film at work may take when the node is told to stop.
 STOP_SECONDS: Final = 20.0
 

@@ -86,7 +86,7 @@ class Spool:
         for each in (folder, self.results):
             sync_folder(each)
 
-    def lay(self, film: Film, state: str, reason: str) -> Path:
+    def lay(self, film: Film, state: str, reason: str) -> None:
         """Put a film and its results, if any, where a person looks for it, with the reason in a file.
 
         Args:
@@ -100,7 +100,7 @@ class Spool:
             with suppress(FileExistsError, FileNotFoundError):
                 _link(source, place / name)
         write_durably(place / REASON, f"{reason}\n".encode())
-        return place
+        sync_folder(place.parent)
 
     def release(self, film: Film) -> None:
         """Forget the files of a film that is done or put aside: no longer waiting."""
