@@ -148,7 +148,8 @@ def test_an_archive_may_report_its_commitment_over_an_association_of_its_own(tmp
         archive.reports_to = node.port
         send(node.port, dataset())
         node.wait_for("done")
-        assert [each["committed"] for each in node.events("commitment")] == [3]
+        told = until(lambda: node.events("commitment"))
+        assert [each["committed"] for each in told] == [3]
 
 
 def test_an_archive_that_never_commits_itself_is_asked_a_few_times_and_then_believed(tmp_path: Path) -> None:
