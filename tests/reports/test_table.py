@@ -229,6 +229,22 @@ def test_going_on_with_other_films_is_refused(tmp_path: Path, films: list[str]) 
         list(journal.remaining(films))
 
 
+def test_a_journal_that_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    out = tmp_path / "out.csv"
+    with Journal(out, SETTINGS) as journal:
+        journal.add(record(ASSESSED))
+        with pytest.raises(WrongUse, match="another run is at work"):
+            Journal(out, SETTINGS, resume=True)
+    with Journal(out, SETTINGS, resume=True) as journal:
+        assert journal.kept == 1
+        with pytest.raises(WrongUse, match="another run is at work"):
+            Journal(out, SETTINGS | {"page": 2}, resume=True)
+    for _ in range(2):  # one that was refused keeps no lock
+        with pytest.raises(WrongUse, match="with other page"):
+            Journal(out, SETTINGS | {"page": 2}, resume=True)
+
+
 def test_an_unfinished_run_is_not_overwritten_unasked(tmp_path: Path) -> None:
     kept = _begun(tmp_path / "out.csv", 2)
     before = kept.read_bytes()

@@ -31,7 +31,7 @@ class Journal:
 
         Raises:
             WrongUse: `out` is no table's name; there is an unfinished journal and `resume` is not set; the
-                journal was begun with other settings, or is damaged.
+                journal was begun with other settings, is damaged, or is being written by another process.
             MissingExtra: the table needs a package that is not installed.
         """
         check_table_path(out)
@@ -43,10 +43,16 @@ class Journal:
         header = {"journal": FORMAT, "settings": dict(settings)}
         if not self.path.exists():
             self._stream: IO[str] = self.path.open("x", encoding="utf-8")
+            self._take()
             self._write(header)
         elif resume:
-            self.kept, self.unusable = self._mend(header)
             self._stream = self.path.open("a", encoding="utf-8")
+            self._take()
+            try:
+                self.kept, self.unusable = self._mend(header)
+            except WrongUse:
+                self._stream.close()
+                raise
         else:
             raise WrongUse(
                 f"an unfinished run of this table is there, in {self.path}",
@@ -94,14 +100,30 @@ class Journal:
 
     def finish(self) -> None:
         """Write the table and remove the journal."""
-        self._stream.close()
         write_table(self.records(), self._out)
+        self._stream.close()
         self.path.unlink()
 
     def discard(self) -> None:
         """Remove the journal and make no table."""
         self._stream.close()
         self.path.unlink()
+
+    def _take(self) -> None:
+        """Keep other processes from going on with this journal, where the system has such locks."""
+        try:
+            import fcntl
+
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._stream.close()
+            raise WrongUse(
+                f"another run is at work on this table, in {self.path}",
+                remedy="Let it end, or stop it first",
+                subject=str(self._out),
+            ) from None
+        except (ImportError, OSError):
+            return
 
     def _write(self, row: Mapping[str, Any]) -> None:
         self._stream.write(json.dumps(row) + "\n")
