@@ -26,7 +26,7 @@ def event(what: str, *, level: int = logging.INFO, **facts: Any) -> None:
 
 def failure(what: str, error: BaseException, **facts: Any) -> None:
     """Log an error that nobody foresaw: its kind and where it arose, but not what it says."""
-    event(what, level=logging.ERROR, error=type(error).__name__, at=places(error.__traceback__), **facts)
+    event(what, level=logging.ERROR, error=type(error).__name__, where=places(error.__traceback__), **facts)
 
 
 def places(trace: TracebackType | None) -> list[str]:
