@@ -377,8 +377,8 @@ def test_explain_draws_a_map_beside_the_film_or_where_it_is_told(run: Run, tmp_p
 def test_explain_names_the_plate_that_the_film_looks_most_like_where_that_disagrees(
     run: Run, tmp_path: Path
 ) -> None:
-    plate = NearestPlate("0" * 64, Sex.FEMALE, 229.0)
-    packed = pack_plates([plate], np.zeros((1, 2), np.float32))
+    plates = [NearestPlate("0" * 64, Sex.FEMALE, months) for months in (229.0, 60.0, 80.0, 100.0)]
+    packed = pack_plates(plates, np.array([[0, 0], *[[9, 9]] * 3], np.float32))
     small_bundle(tmp_path / "plates.zip", plates=packed)
     told = run("explain", "f0.png", "--sex", "F", "--model", "plates.zip").stdout
     assert "looks most like the girls' plate of 19 years 1 month" in told

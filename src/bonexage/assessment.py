@@ -92,8 +92,8 @@ class Assessment:
         cautions: each a code and a sentence.
         sds: None without a chronological age or outside the norm's table.
         readings: one for each sex assessed; two where the sex is unknown.
-        nearest: the plate of the child's sex that the film looks most like to the network, where that plate's
-            age lies outside the interval; else None.
+        nearest: the plate of the child's sex that the film looks most like to the network, where that is
+            neither the plate of its bone age nor next to it; else None.
     """
 
     file: str

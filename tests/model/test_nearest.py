@@ -1,4 +1,4 @@
-"""The plate that a film looks most like to the network is told where its age is not the answer's."""
+"""The plate that a film looks most like to the network is told where it is not next to the answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bonexage.assessment import Interval, NearestPlate
+from bonexage.assessment import NearestPlate
 from bonexage.errors import BundleError
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.bundle import load_bundle
-from bonexage.model.nearest import PlateEmbeddings, pack_plates, where_it_disagrees
+from bonexage.model.nearest import PlateEmbeddings, pack_plates
 from bonexage.subject import Sex, Subject
 from films import write_film
 from models import small_bundle, small_network
@@ -63,27 +63,30 @@ def test_what_are_no_plates_is_a_broken_bundle(damaged: Callable[[], bytes]) -> 
 
 
 @pytest.mark.parametrize(
-    ("months", "interval", "told"),
+    ("months", "at", "told"),
     [
-        (96.0, Interval(90, 100, 0.9), False),
-        (100.0, Interval(90, 100, 0.9), False),
-        (101.0, Interval(90, 100, 0.9), True),
-        (24.0, Interval(90, 100, 0.9), True),
-        (24.0, None, False),
+        (24.0, 3, False),
+        (24.0, 4, False),
+        (24.0, 5, True),
+        (96.0, 5, False),
+        (150.0, 3, True),
+        (230.0, 5, False),
     ],
 )
-def test_a_plate_disagrees_where_its_age_lies_outside_the_interval(
-    months: float, interval: Interval | None, told: bool
-) -> None:
-    plate = NearestPlate("0" * 64, Sex.MALE, months)
-    assert where_it_disagrees(plate, interval) == (plate if told else None)
-    assert where_it_disagrees(None, interval) is None
+def test_a_plate_disagrees_that_is_not_next_to_the_bone_age(months: float, at: int, told: bool) -> None:
+    known = PlateEmbeddings(pack_plates(PLATES, EMBEDDINGS))
+    assert known.disagreeing(EMBEDDINGS[at], Sex.MALE, months) == (PLATES[at] if told else None)
+    assert known.disagreeing(EMBEDDINGS[at], Sex.UNKNOWN, months) is None
 
 
 def test_an_assessment_tells_it_alone_and_in_a_stream_and_a_bundle_keeps_it(tmp_path: Path) -> None:
     film = str(write_film(tmp_path / "film.png"))
     plates = [NearestPlate("a" * 64, Sex.FEMALE, 12.0), NearestPlate("b" * 64, Sex.MALE, 12.0)]
-    packed = pack_plates(plates, np.array([[0, 0], [0, 1]], np.float32))
+    others = [
+        NearestPlate("c" * 64, sex, months) for sex in (Sex.FEMALE, Sex.MALE) for months in (30.0, 45.0)
+    ]
+    near, far = [[0, 0], [0, 1]], [[9, 9]] * 4
+    packed = pack_plates([*plates, *others], np.array([*near, *far], np.float32))
     small_bundle(tmp_path / "m.zip", plates=packed)
     bundle = load_bundle(tmp_path / "m.zip")
     assert bundle.plates == packed

@@ -45,7 +45,7 @@ def nearest_sentence(said: Assessment) -> str:
     if said.nearest is None:
         return ""
     plate = f"the {said.nearest.sex.word}s' plate of {years_and_months(said.nearest.months)}"
-    return f"To the network the film looks most like {plate}, which lies outside the interval: compare both."
+    return f"To the network the film looks most like {plate}, not like those next to its bone age: compare."
 
 
 def series_sentence(series: Series) -> str:

@@ -36,7 +36,7 @@ from bonexage.model.cautions import (
 )
 from bonexage.model.frame import HandFrame, views_of
 from bonexage.model.hand import HandSeeker
-from bonexage.model.nearest import PlateEmbeddings, where_it_disagrees
+from bonexage.model.nearest import PlateEmbeddings
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import Explanation, lay_on_film
 from bonexage.model.runtime import Device, Outputs, Runtime, usable_cores
@@ -251,16 +251,16 @@ class Assessor:
     ) -> list[Assessment]:
         """What `_run` gave, as an assessment of each film."""
         readings: list[list[Reading]] = [[] for _ in films]
-        nearest: list[NearestPlate | None] = [None for _ in films]
+        unlike: list[NearestPlate | None] = [None for _ in films]
         for row, ((at, sex), answer, apart) in enumerate(
             zip(_rows(films), given.months.tolist(), given.disagreement_months, strict=True)
         ):
             readings[at].append(self._reading(sex, answer, apart, coverage))
             if self._plates is not None and given.embedding is not None:
-                nearest[at] = self._plates.nearest(given.embedding[row], films[at][1].sex)
+                unlike[at] = self._plates.disagreeing(given.embedding[row], films[at][1].sex, answer)
         return [
             self._assessment(film, subject, tuple(of_film), plate)
-            for (film, subject), of_film, plate in zip(films, readings, nearest, strict=True)
+            for (film, subject), of_film, plate in zip(films, readings, unlike, strict=True)
         ]
 
     def _reading(self, sex: Sex, answer: float, apart: float | None, coverage: float) -> Reading:
@@ -276,7 +276,7 @@ class Assessor:
         film: PlacedFilm,
         subject: Subject,
         readings: tuple[Reading, ...],
-        nearest: NearestPlate | None,
+        unlike: NearestPlate | None,
     ) -> Assessment:
         months = sum(reading.bone_age_months for reading in readings) / len(readings)
         said = self._bundle.description
@@ -298,7 +298,7 @@ class Assessor:
             cautions=cautions,
             sds=score(months, subject, interval),
             readings=readings,
-            nearest=where_it_disagrees(nearest, interval),
+            nearest=unlike,
         )
 
     @property

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bonexage.assessment import MAX_BONE_AGE_MONTHS, Interval, NearestPlate
+from bonexage.assessment import MAX_BONE_AGE_MONTHS, NearestPlate
 from bonexage.errors import BundleError
 from bonexage.subject import Sex
 
@@ -54,6 +54,15 @@ class PlateEmbeddings:
         of_sex = [at for at, plate in enumerate(self._plates) if plate.sex is sex]
         return self._plates[min(of_sex, key=away.__getitem__)] if of_sex else None
 
+    def disagreeing(self, embedding: Floats, sex: Sex, months: float) -> NearestPlate | None:
+        """The same, where it is neither the plate of a bone age in months nor next to that."""
+        plate = self.nearest(embedding, sex)
+        ages = sorted(each.months for each in self._plates if each.sex is sex)
+        if plate is None:
+            return None
+        at = min(range(len(ages)), key=lambda place: abs(ages[place] - months))
+        return plate if abs(ages.index(plate.months) - at) > 1 else None
+
 
 def pack_plates(plates: Sequence[NearestPlate], embeddings: Floats) -> bytes:
     """Plates and what the network makes of each, `[n, channels]`, as a bundle holds them: NumPy's format."""
@@ -68,13 +77,6 @@ def pack_plates(plates: Sequence[NearestPlate], embeddings: Floats) -> bytes:
     out = io.BytesIO()
     np.save(out, rows, allow_pickle=False)
     return out.getvalue()
-
-
-def where_it_disagrees(plate: NearestPlate | None, interval: Interval | None) -> NearestPlate | None:
-    """The plate, where its age lies outside the interval of the answer."""
-    if plate is None or interval is None or interval.low_months <= plate.months <= interval.high_months:
-        return None
-    return plate
 
 
 def _damaged() -> BundleError:
