@@ -63,14 +63,8 @@ _UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 @dataclass(frozen=True, eq=False)
 class Listener:
-    """A listener at work.
+    """A listener at work: its server."""
 
-    Attributes:
-        entity: the application entity.
-        server: its server.
-    """
-
-    entity: AE
     server: ThreadedAssociationServer
 
     @property
@@ -130,7 +124,7 @@ def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> List
             f"{said.host}:{said.port} cannot be listened on ({error.strerror})",
             remedy="Name a free port and an address of this machine under [listen]",
         ) from None
-    return Listener(entity, cast("ThreadedAssociationServer", server))
+    return Listener(cast("ThreadedAssociationServer", server))
 
 
 def _store(event: evt.Event, door: Door, counters: Counters, log: Log) -> Dataset | int:
