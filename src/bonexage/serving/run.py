@@ -20,7 +20,7 @@ from bonexage.serving.logs import start_logging
 from bonexage.serving.settings import Settings
 
 BACKLOG: Final = 512
-KEEP_ALIVE_SECONDS: Final = 5
+KEEP_ALIVE_SECONDS: Final = 15  # longer than Retry-After asks for
 
 
 def serve(settings: Settings, *, drain_seconds: int, say: Callable[[str], None]) -> None:
