@@ -187,17 +187,31 @@ def test_what_is_no_key_is_wrong_use(client: TestClient) -> None:
 
 
 def test_pages_of_other_sites_may_not_ask_and_nobody_is_told_they_may(client: TestClient) -> None:
-    said = post(client, png(), headers={"Origin": "https://elsewhere.example"})
-    assert code_of(said) == (403, "foreign-origin")
+    for origin in (
+        "https://elsewhere.example",
+        "null",
+        "http://[",
+        "",
+        "http://testserver.example",
+        "testserver",
+    ):
+        said = post(client, png(), headers={"Origin": origin})
+        assert code_of(said) == (403, "foreign-origin")
     own = post(client, png(), headers={"Origin": "http://testserver"})
     assert own.status_code == 200
     for each in (said, own, client.options(PATH, headers={"Origin": "http://testserver"})):
         assert not [name for name in each.headers if name.startswith("access-control-")]
 
 
-def test_a_name_that_is_not_its_own_is_refused(client: TestClient) -> None:
-    said = client.get("/v1/model", headers={"Host": "rebound.example"})
+@pytest.mark.parametrize("host", ["rebound.example", "[", "testserver.example", ":80", "\xe4"])
+def test_a_name_that_is_not_its_own_is_refused(client: TestClient, host: str) -> None:
+    said = client.get("/v1/model", headers={"Host": host.encode("latin-1")})
     assert code_of(said) == (421, "wrong-host")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "TESTSERVER:80"])
+def test_its_own_names_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/v1/model", headers={"Host": host}).status_code == 200
 
 
 def test_without_the_token_only_health_is_told(folder: Path) -> None:

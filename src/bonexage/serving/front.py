@@ -24,6 +24,7 @@ from bonexage.serving.settings import Settings
 OPEN_TO_ALL: Final = frozenset({"/healthz", "/readyz"})
 REQUEST_ID: Final = "X-Request-ID"
 GONE: Final = 499
+_SCHEMES: Final = ("http", "https")  # a proxy may speak TLS for it
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALWAYS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
@@ -120,7 +121,7 @@ def check_origin(headers: Headers, settings: Settings) -> None:
             "Use the address that it was started with, or start it with --name",
         )
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.lower() not in {f"{scheme}://{host.lower()}" for scheme in _SCHEMES}:
         raise Problem(
             "foreign-origin",
             "pages of other sites may not ask",
