@@ -37,6 +37,7 @@ SEED: Final = 7
 MOST_SECONDS: Final = 10.0
 SECONDS_AFTER_KILL: Final = 2.0
 STALL_SECONDS: Final = 10.0
+_GONE: Final = ("Z", "")
 _HEALTH_TRIES: Final = 50
 _SENT: Final = "application/octet-stream"
 
@@ -208,13 +209,22 @@ def _frozen_at_work(
     service: Served, threads: ThreadPoolExecutor, client: httpx.Client, film: bytes
 ) -> _AtWork:
     """Freeze all workers and send a film: the one that has read of it is at work."""
-    workers = service.workers
+    workers = [pid for pid in service.workers if _state(pid) not in _GONE]
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: all(_state(pid) == "T" for pid in workers))  # else one may still read the film first
     asked = threads.submit(_answer, client, "hand.png", film)
     eventually(lambda: "bonexage_workers_working 1.0" in client.get("/metrics").text)
     at_work = next(pid for pid in workers if _has_waiting_input(pid))
     return _AtWork(at_work, asked.result)
+
+
+def _state(pid: int) -> str:
+    """A process's state as Linux has it: T where it is stopped, Z where it has ended, '' where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _has_waiting_input(pid: int) -> bool:
