@@ -101,10 +101,10 @@ evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DA
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	for folder in "$(BONEXAGE_DATA)"/rsna-*; do \
 	  $(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$$folder" --split test \
-	    --out "evaluation/$$(basename "$$folder")" || exit; \
+	    --out "evaluation/$$(basename "$$folder")" || [ $$? -eq 3 ] || exit; \
 	done
 	$(VENV)/bin/bonexage evaluate src/bonexage/model/carried --data "$(BONEXAGE_DATA)/other-scanner/films" \
-	  --labels "$(BONEXAGE_DATA)/other-scanner/films.csv" --out evaluation/other-scanner
+	  --labels "$(BONEXAGE_DATA)/other-scanner/films.csv" --out evaluation/other-scanner || [ $$? -eq 3 ]
 	$(VENV)/bin/python docs/draw_pictures.py
 	$(VENV)/bin/python docs/write_readme.py
 
