@@ -196,6 +196,13 @@ def test_too_few_films_within_a_year_make_no_plate(tmp_path: Path, at_once: list
         compose_atlas([data], tmp_path / "other", ages_months=[60], workers=1)
 
 
+def test_infants_of_too_many_ages_make_no_plate(tmp_path: Path, at_once: list[list[Grey]]) -> None:
+    infants = [(str(number), 10.0 + number % 12, Sex.MALE) for number in range(200, 232)]
+    data = _folder(tmp_path / "data", [*GIRLS, *infants])
+    made = compose_atlas([data], tmp_path / "out", ages_months=[12, 16, 120], workers=1)
+    assert [(plate.sex, plate.window_months) for plate in made] == [(Sex.FEMALE, 2.0), (Sex.MALE, 4.0)]
+
+
 def test_films_that_do_not_come_together_are_left_out_and_counted(
     tmp_path: Path, at_once: list[list[Grey]]
 ) -> None:

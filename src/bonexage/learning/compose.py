@@ -34,6 +34,9 @@ PLATE_ROWS: Final = 512
 MOST_FILMS: Final = 26
 TRIED_FILMS: Final = 26
 REACH_MONTHS: Final = 12.0
+REACH_SHARE: Final = 0.25
+"""Nor may a film lie further from a plate's age than this share of it: infants' bones change fastest."""
+
 ASPECT: Final = 0.80
 """Mean width over height of the 886 films of the RSNA training set at hand that kept it (0.801)."""
 
@@ -83,10 +86,10 @@ def compose_atlas(
     """Compose the plates of both sexes from the training films of data folders, and write their table.
 
     A plate is the median of 20 to 26 films, those nearest to its age that can be brought onto one another,
-    from the folder with the largest films that has as many within a year either way; where none has, there
-    is no plate. The plate whose films are closest in age comes first, of either sex; each other one starts
-    from its neighbour's hand. A plate that was composed from the same films is
-    not made again, so a composition that was stopped goes on where it was. No test film is read.
+    from the folder with the largest films that has as many within a year, and within a quarter of that age,
+    either way; where none has, there is no plate. The plate whose films are closest in age comes first, of
+    either sex; each other one starts from its neighbour's hand. A plate that was composed from the same films
+    is not made again, so a composition that was stopped goes on where it was. No test film is read.
 
     Args:
         data: folders in the layout of the RSNA challenge.
@@ -255,13 +258,10 @@ def _source(folder: Path) -> Source:
 
 
 def _choices(sources: Sequence[Source], sex: Sex, age: float) -> Iterator[Choice]:
-    """For each source with enough films within a year: those nearest in age, first from the largest films."""
+    """For each source with enough films within reach: those nearest in age, first from the largest films."""
+    reach = min(REACH_MONTHS, REACH_SHARE * age)
     for source in sources:
-        near = [
-            film
-            for film in source.films
-            if film.sex is sex and abs(film.bone_age_months - age) <= REACH_MONTHS
-        ]
+        near = [film for film in source.films if film.sex is sex and abs(film.bone_age_months - age) <= reach]
         near.sort(key=lambda film: (abs(film.bone_age_months - age), film.id))
         if len(near) >= LEAST_FILMS:
             chosen = tuple(near[:TRIED_FILMS])
