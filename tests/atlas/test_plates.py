@@ -47,17 +47,17 @@ def _of(sex: Sex, plates: tuple[Plate, ...]) -> list[Plate]:
 
 
 @pytest.mark.parametrize("sex", BOTH)
-def test_plates_of_each_sex_rise_in_age_from_infancy_to_youth(sex: Sex, plates: tuple[Plate, ...]) -> None:
+def test_plates_of_each_sex_rise_in_age_from_early_childhood_to_youth(sex: Sex, plates: tuple[Plate, ...]) -> None:
     ages = [plate.mean_months for plate in _of(sex, plates)]
     assert all(older - younger >= 3 for younger, older in pairwise(ages))
     assert all(older - younger <= 24 for younger, older in pairwise(ages))
-    assert ages[0] < 36
+    assert ages[0] <= 36
     assert ages[-1] > 190
 
 
-def test_every_plate_is_of_twenty_films_or_more_within_a_year(plates: tuple[Plate, ...]) -> None:
+def test_every_plate_is_of_twenty_films_or_more_close_to_its_age(plates: tuple[Plate, ...]) -> None:
     assert min(plate.films for plate in plates) >= 20
-    assert max(plate.window_months for plate in plates) <= 12
+    assert all(plate.window_months <= min(12, 0.25 * int(plate.path.stem[2:])) for plate in plates)
     assert max(plate.sd_months for plate in plates) <= 12
 
 
