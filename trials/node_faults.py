@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -301,9 +302,14 @@ def _until_taken(port: int, film: Dataset) -> None:
 
 
 def _drained(state: Path) -> None:
-    """Wait until a node has nothing left to do."""
+    """Wait until a node has nothing left to do, however long that takes as long as it gets on with it."""
     with closing(Queue(state)) as queue:
-        until(lambda: not {WAITING, ASSESSED} & queue.counts()[0].keys(), "an empty queue")
+        while {WAITING, ASSESSED} & (before := queue.counts())[0].keys():
+            until(partial(_has_moved, queue, before), "a step of a queue that has work")
+
+
+def _has_moved(queue: Queue, before: object) -> bool:
+    return queue.counts() != before
 
 
 def _check(state: Path, films: list[Dataset], archive: Archive, told: Told, part: str) -> int:
