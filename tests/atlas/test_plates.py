@@ -47,7 +47,7 @@ def _of(sex: Sex, plates: tuple[Plate, ...]) -> list[Plate]:
 
 
 @pytest.mark.parametrize("sex", BOTH)
-def test_plates_of_each_sex_rise_in_age_from_early_childhood_to_youth(sex: Sex, plates: tuple[Plate, ...]) -> None:
+def test_plates_of_each_sex_rise_in_age_from_childhood_to_youth(sex: Sex, plates: tuple[Plate, ...]) -> None:
     ages = [plate.mean_months for plate in _of(sex, plates)]
     assert all(older - younger >= 3 for younger, older in pairwise(ages))
     assert all(older - younger <= 24 for younger, older in pairwise(ages))
