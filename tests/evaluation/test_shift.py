@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bonexage.evaluation.shift import CHI_SQUARE, FISHER, chi_square_tail, holm, two_counts, two_samples
+from bonexage.evaluation.coverage import holm
+from bonexage.evaluation.shift import CHI_SQUARE, FISHER, chi_square_tail, two_counts, two_samples
 
 NUMBERS = st.lists(st.integers(0, 12), min_size=1, max_size=30)
 

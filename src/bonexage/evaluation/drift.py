@@ -11,8 +11,9 @@ import numpy as np
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
+from bonexage.evaluation.coverage import holm
 from bonexage.evaluation.month import Month
-from bonexage.evaluation.shift import Tested, holm, two_counts, two_samples
+from bonexage.evaluation.shift import Tested, two_counts, two_samples
 from bonexage.model.bundle import Bundle
 from bonexage.subject import Sex
 

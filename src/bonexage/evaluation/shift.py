@@ -1,4 +1,4 @@
-"""Whether two samples differ by more than chance: numbers, counts by kind, many such questions at once."""
+"""Whether two samples differ by more than chance: numbers, or counts by kind."""
 
 from __future__ import annotations
 
@@ -70,20 +70,6 @@ def two_counts(one: Sequence[int], other: Sequence[int]) -> Tested:
     expected = _expected(table)
     statistic = float(((table - expected) ** 2 / expected).sum())
     return Tested(CHI_SQUARE, statistic, chi_square_tail(statistic, table.shape[1] - 1))
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """Probabilities of several tests, corrected for their number.
-
-    Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics
-    1979;6:65-70.
-    """
-    corrected = [0.0] * len(chances)
-    largest = 0.0
-    for rank, place in enumerate(sorted(range(len(chances)), key=lambda at: chances[at])):
-        largest = max(largest, min(1.0, (len(chances) - rank) * chances[place]))
-        corrected[place] = largest
-    return corrected
 
 
 def chi_square_tail(statistic: float, degrees: int) -> float:
