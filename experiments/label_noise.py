@@ -23,8 +23,8 @@ import numpy as np
 
 from bonexage.disk import write_atomically
 from bonexage.evaluation.duplicates import ALIKE, near_duplicates, shrink
-from bonexage.evaluation.evaluate import BAND_MONTHS
 from bonexage.evaluation.metrics import CONFIDENCE, mean_over_children
+from bonexage.evaluation.strata import BAND_MONTHS
 from bonexage.model.bundle import load_bundle
 from bonexage.model.runtime import usable_cores
 from bonexage.reading.files import read_radiograph

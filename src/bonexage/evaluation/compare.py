@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, MAX_BONE_AGE_MONTHS, Assessment
 from bonexage.errors import UnusableData, WrongUse
-from bonexage.evaluation.evaluate import BAND_MONTHS
 from bonexage.evaluation.metrics import CONFIDENCE, Figure, agreement, drawn_again, middle_of
 from bonexage.evaluation.result import NOT_OFFICIAL, Measured
+from bonexage.evaluation.strata import by_sex_and_age
 from bonexage.reports.numbers import signed, with_interval
 from bonexage.subject import Sex
 
@@ -227,13 +227,14 @@ def compare(
                 remedy="Measure both on the same data folder",
             )
     pairs = tuple((said_first[key], said_second[key]) for key in both)
+    groups = by_sex_and_age(pairs, lambda pair: pair[0].sex, lambda pair: pair[0].labelled_months)
     work = partial(_contrast, seed=seed, resamples=resamples)
     return Comparison(
         first=first.model,
         second=second.model if second.model != first.model else f"{second.model} (the second)",
         pairs=pairs,
         overall=work(pairs),
-        groups=tuple((name, work(some)) for name, some in _groups(pairs)),
+        groups=tuple((name, work(some)) for name, some in groups.items()),
         only_first=tuple(key[0] for key in said_first if key not in said_second),
         only_second=tuple(key[0] for key in said_second if key not in said_first),
         resamples=resamples,
@@ -279,22 +280,6 @@ def _contrast(pairs: Sequence[tuple[Predicted, Predicted]], *, seed: int, resamp
     errors = [np.abs(np.asarray(model, dtype=np.float64) - labelled) for model in said]
     gap = paired_difference(errors[0], errors[1], children, seed=seed, resamples=resamples)
     return Contrast(len(pairs), each[0].children, each[0].mae_months, each[1].mae_months, gap)
-
-
-def _groups(
-    pairs: Sequence[tuple[Predicted, Predicted]],
-) -> list[tuple[str, list[tuple[Predicted, Predicted]]]]:
-    """The films by sex, then by band of labelled age."""
-    last = MAX_BONE_AGE_MONTHS - BAND_MONTHS
-    named: dict[str, list[tuple[Predicted, Predicted]]] = {
-        name: [pair for pair in pairs if pair[0].sex is sex]
-        for sex, name in ((Sex.FEMALE, "girls"), (Sex.MALE, "boys"))
-    }
-    for low in range(0, int(MAX_BONE_AGE_MONTHS), BAND_MONTHS):
-        named[f"{low} to {low + BAND_MONTHS} months"] = [
-            pair for pair in pairs if min(pair[0].labelled_months // BAND_MONTHS * BAND_MONTHS, last) == low
-        ]
-    return [(name, some) for name, some in named.items() if some]
 
 
 def _by_key(said: Predictions) -> dict[Key, Predicted]:

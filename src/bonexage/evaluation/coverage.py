@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Assessment
 from bonexage.evaluation.metrics import Figure, Floats, drawn_again, middle_of
+from bonexage.evaluation.strata import BAND_MONTHS, bands_of
 from bonexage.reading.folder import LabelledFilm
 from bonexage.reports.numbers import one_decimal, with_interval
 from bonexage.subject import Sex
 
-BAND_MONTHS: Final = 24.0
 SIGNIFICANT: Final = 0.01
 FEW_CHILDREN: Final = 2
 
@@ -192,7 +192,7 @@ def _cells(
     sexes: Sequence[Sex], ages: Floats, held: NDArray[np.bool_], coverage: float
 ) -> tuple[HeldCell, ...]:
     """All children, then each sex and band of 24 months that has some."""
-    band_of = np.minimum(ages // BAND_MONTHS * BAND_MONTHS, MAX_BONE_AGE_MONTHS - BAND_MONTHS)
+    band_of = bands_of(ages)
     places: list[tuple[Sex | None, float | None]] = [(None, None)]
     places += sorted({(sex, float(low)) for sex, low in zip(sexes, band_of, strict=True)})
     cells = []

@@ -18,13 +18,13 @@ from bonexage.evaluation import page, pictures
 from bonexage.evaluation.coverage import CoverageTest, examine_coverage
 from bonexage.evaluation.metrics import agreement
 from bonexage.evaluation.result import Evaluation, Group, Measured
+from bonexage.evaluation.strata import BAND_MONTHS, bands_of
 from bonexage.model.assessor import DEFAULT_COVERAGE, Assessor, assess_many
 from bonexage.reading.folder import LabelledFilm, Split, read_films, read_split
 from bonexage.reports.table import FIELDS, record
 from bonexage.reports.writing import write_whole
 from bonexage.subject import Sex, Subject
 
-BAND_MONTHS: Final = 24
 RESAMPLES: Final = 2000
 COLUMNS: Final = ("id", *FIELDS[:4], "labelled_months", "bone_age_months", "difference_months", *FIELDS[5:])
 
@@ -245,8 +245,7 @@ def _groups(measured: Sequence[Measured], *, seed: int, resamples: int) -> tuple
     intervals = None
     if all(said.interval for _, said in pairs):
         intervals = np.array([(i.low_months, i.high_months) for _, said in pairs if (i := said.interval)])
-    last = MAX_BONE_AGE_MONTHS - BAND_MONTHS
-    band_of = np.minimum(labelled // BAND_MONTHS * BAND_MONTHS, last)
+    band_of = bands_of(labelled)
 
     def group(sex: Sex | None, low: float | None) -> Group | None:
         here = np.array([sex is None or film.sex is sex for film, _ in pairs], dtype=bool)

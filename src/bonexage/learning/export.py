@@ -19,8 +19,8 @@ from torch import Tensor
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, NearestPlate
 from bonexage.atlas.plates import Plate, read_plates
 from bonexage.errors import WrongUse
-from bonexage.evaluation.evaluate import BAND_MONTHS
 from bonexage.evaluation.metrics import agreement
+from bonexage.evaluation.strata import by_sex_and_age
 from bonexage.learning.cache import Cache
 from bonexage.learning.card import write_card
 from bonexage.learning.dataset import Part, TrainingFilm, split_children
@@ -127,7 +127,7 @@ def export_run(
         description,
         onnx=onnx,
         card=write_card(
-            description, strata=_figures(_by_sex_and_age(judged)), costs=[cost_of(each) for each in members]
+            description, strata=_figures(_strata(judged)), costs=[cost_of(each) for each in members]
         ),
         locator=first.locator,
         hands=composite_hands() if first.locator else None,
@@ -361,18 +361,8 @@ def _by_folder(read: Sequence[Read]) -> dict[str, Sequence[Read]]:
     return {"all": read} | {name: [one for one in read if one[0].folder.name == name] for name in names}
 
 
-def _by_sex_and_age(read: Sequence[Read]) -> dict[str, Sequence[Read]]:
-    """Girls and boys, and films by band of labelled bone age; only those that there are."""
-    groups: dict[str, Sequence[Read]] = {
-        "girls": [one for one in read if one[0].film.sex is Sex.FEMALE],
-        "boys": [one for one in read if one[0].film.sex is Sex.MALE],
-    }
-    for low in range(0, int(MAX_BONE_AGE_MONTHS), BAND_MONTHS):
-        high = low + BAND_MONTHS
-        # As in an evaluation, the last band holds its end too.
-        ends = high + (high >= MAX_BONE_AGE_MONTHS)
-        groups[f"{low} to {high} months"] = [one for one in read if low <= one[1].label_months < ends]
-    return {name: group for name, group in groups.items() if group}
+def _strata(read: Sequence[Read]) -> Mapping[str, Sequence[Read]]:
+    return by_sex_and_age(read, lambda one: one[0].film.sex, lambda one: one[1].label_months)
 
 
 def _figures(groups: Mapping[str, Sequence[Read]]) -> dict[str, Any]:
