@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from bonexage.errors import RefusedRadiograph, UnreadableFile
+from bonexage.reading.confined import limit_memory
 from bonexage.reading.messages import read_message, write_message
 
 MAX_TEXT = 1000
@@ -24,7 +25,7 @@ def main() -> None:
     """Answer requests until there are none."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # decoders written in C print what they like
-    _limit_memory(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
     while (request := read_message(requests)) is not None:
         head, body = request
         _limit_time(int(head["seconds"]))
@@ -107,17 +108,6 @@ def _failure(kind: str, problem: str, remedy: str) -> dict[str, Any]:
 def _shaken(problem: str, remedy: str) -> dict[str, Any]:
     """A failure after which this process is not to be trusted with another film."""
     return {**_failure("UnreadableFile", problem, remedy), "shaken": True}
-
-
-def _limit_memory(most_bytes: int) -> None:
-    """Where the system can: no more address space, and no core file of a child's film on disk."""
-    with suppress(ImportError):
-        import resource
-
-        for what, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CORE, 0)):
-            with suppress(OSError, ValueError):
-                _, hard = resource.getrlimit(what)
-                resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
 
 
 def _limit_time(seconds: int) -> None:

@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bonexage.atlas.plates import read_plates
 from bonexage.errors import BonexageError, UnreadableFile
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
+from bonexage.reading.confined import limit_memory
 from bonexage.reading.dicom import Limits
 from bonexage.reading.messages import read_message, write_message
 from bonexage.reports.table import record
@@ -33,7 +33,7 @@ def main() -> None:
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # decoders written in C print what they like
     model, threads, memory_bytes, decoding, seconds, pixels = sys.argv[1:]
-    _limit_memory(int(memory_bytes))
+    limit_memory(int(memory_bytes))
     limits = Limits(seconds=int(decoding), waiting_seconds=float(seconds), pixels=int(pixels))
     try:
         assessor = Assessor(load_bundle(Path(model) if model else None), threads=int(threads))
@@ -100,17 +100,6 @@ def _told(error: BonexageError) -> dict[str, Any]:
         "remedy": error.remedy,
         "exit_code": error.exit_code,
     }
-
-
-def _limit_memory(most_bytes: int) -> None:
-    """Where the system can: no more address space, and no core file with someone's film on disk."""
-    with suppress(ImportError):
-        import resource
-
-        for what, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CORE, 0)):
-            with suppress(OSError, ValueError):
-                _, hard = resource.getrlimit(what)
-                resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
 
 
 if __name__ == "__main__":
