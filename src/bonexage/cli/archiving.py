@@ -8,22 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bonexage.assessment import Assessment, Failure
-from bonexage.cli.outcomes import note
+from bonexage.assessment import Assessment
+from bonexage.cli.outcomes import note, seen_again
 from bonexage.errors import BonexageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from bonexage.cli.outcomes import Seen
     from bonexage.model.assessor import Assessor, Outcome
     from bonexage.model.bundle import Bundle
     from bonexage.reading.identity import FilmIdentity
     from bonexage.reports.archive import Beside
-    from bonexage.reports.item import Picture
     from bonexage.reports.result import FilmResult
-
-    Seen = tuple[Picture | None, NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True)
@@ -118,18 +113,10 @@ def _identity(file: str) -> FilmIdentity | None:
 
 def _seen(outcome: Outcome, result: FilmResult, page: int | None, assessor: Assessor) -> Seen:
     """The film, where it can be read and may be shown, and what in it moved the answer."""
-    from bonexage.reading.files import read_radiograph
-
     if not result.may_show_picture:
         note(f"{result.outcome.file}: its header does not rule out burnt-in text: no picture goes out.")
         return None, None
-    with suppress(BonexageError):
-        radiograph = read_radiograph(outcome.file, page=page)
-        if isinstance(outcome, Failure) or not assessor.explains:
-            return radiograph.pixels, None
-        subject = outcome.subject
-        return radiograph.pixels, assessor.explain(radiograph, subject.sex, subject.age_months).months
-    return None, None
+    return seen_again(outcome, assessor, page)
 
 
 def _beside(bundle: Bundle) -> Beside:

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 
-from bonexage.assessment import Failure
+from bonexage.assessment import Assessment, Failure
 from bonexage.errors import BonexageError, WrongUse
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bonexage.model.assessor import Assessor, Outcome
-    from bonexage.reports.item import ReportItem
+    from bonexage.reports.item import Picture, ReportItem
+
+    Seen = tuple[Picture | None, NDArray[np.float32] | None]
 
 TABLE_ROWS: Final = 500
 SECONDS_BETWEEN_LINES: Final = 10.0
@@ -237,18 +242,29 @@ def use_up(
 
 def _report_items(outcomes: Iterable[Outcome], assessor: Assessor, page: int | None) -> Iterator[ReportItem]:
     """Each outcome with its film's picture and, where the model gives one, the map of what moved it."""
-    from bonexage.reading.files import read_radiograph
     from bonexage.reports.item import ReportItem
 
     for outcome in outcomes:
-        picture = months = None
-        if not isinstance(outcome, Failure):
-            with suppress(BonexageError):  # it was read a moment ago; if it is gone, there is no picture
-                radiograph = read_radiograph(outcome.file, page=page)
-                picture = radiograph.pixels
-                subject = outcome.subject
-                months = assessor.explain(radiograph, subject.sex, subject.age_months).months
+        failed = isinstance(outcome, Failure)
+        picture, months = (None, None) if failed else seen_again(outcome, assessor, page)
         yield ReportItem(outcome, picture, months=months)
+
+
+def seen_again(outcome: Outcome, assessor: Assessor, page: int | None) -> Seen:
+    """The film of an outcome, where it can be read, and the map of what moved it, where the model gives one.
+
+    It was read a moment ago; if it is gone by now, there is no picture.
+    """
+    from bonexage.reading.files import read_radiograph
+
+    picture = months = None
+    with suppress(BonexageError):
+        radiograph = read_radiograph(outcome.file, page=page)
+        picture = radiograph.pixels
+        if isinstance(outcome, Assessment) and assessor.explains:
+            subject = outcome.subject
+            months = assessor.explain(radiograph, subject.sex, subject.age_months).months
+    return picture, months
 
 
 def note(text: str) -> None:
