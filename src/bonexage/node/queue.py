@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -309,22 +309,18 @@ class Queue:
         return dict(films), {(destination, state): count for destination, state, count in deliveries}
 
     def _films(self, where: str, *values: Any) -> list[Film]:
-        with self._lock:
-            rows = self._opened.execute(
-                "SELECT number, uid, sha256, file, name, received, state, status, attempts, next_at, reason"
-                f" FROM films WHERE {where}",
-                values,
-            ).fetchall()
-        return [Film(*row) for row in rows]
+        return [Film(*row) for row in self._rows(Film, "films", where, values)]
 
     def _deliveries(self, where: str, *values: Any) -> list[Delivery]:
+        return [Delivery(*row) for row in self._rows(Delivery, "deliveries", where, values)]
+
+    def _rows(
+        self, kind: type[Film | Delivery], table: str, where: str, values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a table, their columns as the kind of thing has its fields."""
+        columns = ", ".join(each.name for each in fields(kind))
         with self._lock:
-            rows = self._opened.execute(
-                "SELECT number, film, destination, file, sop_class, uid, state, since, attempts, next_at,"
-                f" reason, asked FROM deliveries WHERE {where}",
-                values,
-            ).fetchall()
-        return [Delivery(*row) for row in rows]
+            return self._opened.execute(f"SELECT {columns} FROM {table} WHERE {where}", values).fetchall()
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
