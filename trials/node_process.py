@@ -8,7 +8,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pydicom.dataset import Dataset
 from bonexage.atlas.plates import read_plates
 from trials.archive import TITLE
 from trials.mutations import dicom
+from trials.waiting import eventually
 
 WITHIN_SECONDS: Final = 300.0
 _ROOT: Final = "1.2.826.0.1.3680043.8.498.3"
@@ -138,12 +138,10 @@ def start(config: Path, *, most_file_bytes: int | None = None) -> Running:
 
 def until(holds: Callable[[], Any], what: str) -> Any:
     """Wait until something holds, and return it; ends the trial where it does not come to hold in time."""
-    end = time.monotonic() + WITHIN_SECONDS
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    raise SystemExit(f"{what} did not come about within {WITHIN_SECONDS:.0f} seconds")
+    try:
+        return eventually(holds, WITHIN_SECONDS)
+    except AssertionError:
+        raise SystemExit(f"{what} did not come about within {WITHIN_SECONDS:.0f} seconds") from None
 
 
 def _resident_bytes(pid: int) -> int:

@@ -7,14 +7,15 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from trials.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,3 @@ def status(address: str) -> int:
         return httpx.get(address, timeout=30).status_code
     except httpx.HTTPError:
         return 0
-
-
-def eventually(ask: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `ask` returns as soon as that is something.
-
-    Raises:
-        AssertionError: it never is.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := ask():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it never came")

@@ -30,7 +30,8 @@ from pydicom import uid
 from bonexage.model.runtime import usable_cores
 from trials.mutations import damaged, dicom, drawn, sound_films
 from trials.reliability import Found
-from trials.served import Served, eventually, served
+from trials.served import Served, served
+from trials.waiting import eventually
 
 PATH: Final = "/v1/assessments"
 SEED: Final = 7

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +17,8 @@ from bonexage.node.logs import json_lines
 from bonexage.node.queue import Queue
 from bonexage.node.running import run_node
 from models import small_bundle
+from trials.node_process import start
+from trials.waiting import eventually
 
 SECONDS = 60.0
 
@@ -58,16 +57,6 @@ port = {archive_port}
     return path
 
 
-def until(holds: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    """Wait until something holds, and return it."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not come to hold in time")
-
-
 @dataclass
 class Node:
     """A node at work.
@@ -99,7 +88,7 @@ class Node:
             queue.close()
 
     def wait_for(self, *states: str) -> None:
-        until(lambda: self.states() == list(states))
+        eventually(lambda: self.states() == list(states))
 
 
 @contextmanager
@@ -128,23 +117,16 @@ def running(config: Path) -> Iterator[Node]:
 
 def started(config: Path) -> tuple[subprocess.Popen[bytes], Node]:
     """A node in a process of its own."""
-    log = config.with_name("log.jsonl")
-    begin = log.stat().st_size if log.exists() else 0
-    with log.open("ab") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bonexage", "node", "--config", str(config)],
-            stderr=file,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+    running = start(config)
 
     def ended() -> None:
-        if process.poll() is not None:
-            raise AssertionError(log.read_text())
+        if running.process.poll() is not None:
+            raise AssertionError(running.log.read_text())
 
     def told() -> str:
-        return log.read_bytes()[begin:].decode()
+        return running.log.read_bytes()[running.begin :].decode()
 
-    return process, _node(told, config, ended)
+    return running.process, _node(told, config, ended)
 
 
 def _node(log: Callable[[], str], config: Path, check: Callable[[], Any]) -> Node:
@@ -153,7 +135,7 @@ def _node(log: Callable[[], str], config: Path, check: Callable[[], Any]) -> Nod
         lines = [json.loads(line) for line in log().splitlines(keepends=True) if line.endswith("\n")]
         return next((line for line in lines if line["event"] == "listening"), None)
 
-    said = until(found)
+    said = eventually(found)
     return Node(said["port"], said["http"], config.with_name("state"), log)
 
 

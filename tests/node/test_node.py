@@ -18,8 +18,9 @@ from bonexage.node.commitment import MOST_REQUESTS
 from bonexage.node.looking import retry
 from bonexage.node.queue import FILE, Queue
 from dicoms import CR, dataset, hand_values
-from node.nodes import Node, running, started, until, write_config
+from node.nodes import Node, running, started, write_config
 from trials.archive import Archive, listening, send
+from trials.waiting import eventually
 
 
 def asked(node: Node, page: str) -> tuple[int, str]:
@@ -92,7 +93,7 @@ def test_what_waits_for_an_archive_that_is_away_is_there_when_it_is_back(tmp_pat
         pass
     with running(write_config(tmp_path, port)) as node:
         assert send(node.port, dataset()) == [0]
-        until(lambda: len(node.events("away")) >= 2)
+        eventually(lambda: len(node.events("away")) >= 2)
         assert node.states() == ["assessed"]
         with listening(archive, port):
             node.wait_for("done")
@@ -103,10 +104,10 @@ def test_an_archive_that_is_full_is_waited_for_and_one_that_refuses_gets_dead_le
     archive = Archive(status=0xA700)
     with listening(archive) as port, running(write_config(tmp_path, port, delivery="refusals = 2")) as node:
         send(node.port, dataset())
-        until(lambda: len(node.events("away")) >= 3)
+        eventually(lambda: len(node.events("away")) >= 3)
         archive.status = 0xC123
         node.wait_for("dead")
-        until(lambda: len(node.events("dead")) == 3)
+        eventually(lambda: len(node.events("dead")) == 3)
         letter = tmp_path / "state" / "dead" / "film-1"
         assert "archive: the archive refused it (C123)" in (letter / "reason.txt").read_text()
         assert len(kept(letter)) == 5, "the film, three results and the reason"
@@ -148,7 +149,7 @@ def test_an_archive_may_report_its_commitment_over_an_association_of_its_own(tmp
         archive.reports_to = node.port
         send(node.port, dataset())
         node.wait_for("done")
-        told = until(lambda: node.events("commitment"))
+        told = eventually(lambda: node.events("commitment"))
         assert [each["committed"] for each in told] == [3]
 
 

@@ -19,8 +19,9 @@ from bonexage.node.watching import STATE, Watch, run_watch
 from dicoms import dataset, write_dicom
 from films import write_film
 from models import small_bundle
-from node.nodes import running, until, write_config
+from node.nodes import running, write_config
 from trials.archive import Archive, listening, send
+from trials.waiting import eventually
 
 CANARY = "CANARY"
 # Elements of these kinds hold text that a person may have written.
@@ -66,7 +67,7 @@ def test_no_canary_is_in_logs_metrics_reasons_and_names(tmp_path: Path, deidenti
         node.wait_for("dead", "aside", "dead", "dead")
         with urllib.request.urlopen(f"http://127.0.0.1:{node.http}/metrics") as page:
             metrics = page.read().decode()
-        until(lambda: len(node.events("dead")) >= 3)
+        eventually(lambda: len(node.events("dead")) >= 3)
     assert node.events("judged", "put-aside", "dead")
     assert CANARY not in node.log()
     assert "20150711" not in node.log()

@@ -21,11 +21,6 @@ KNOWN = Subject(Sex.FEMALE, 126)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[TestClient]:
     with running(settings(folder)) as made:
         yield made

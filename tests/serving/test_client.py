@@ -31,11 +31,6 @@ GIRL = Subject(Sex.FEMALE, 126.25)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest.fixture(scope="module")
 def http(folder: Path) -> Iterator[TestClient]:
     with running(settings(folder, limits=Limits(pixels=50_000, bytes=300_000))) as made:
         yield made

@@ -10,7 +10,8 @@ import signal
 import tempfile
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,9 @@ from bonexage.serving import forms, worker
 from bonexage.serving.looking import Asked, as_message
 from bonexage.serving.settings import Limits, Settings, check_reach
 from services import PATH, png, post, running, settings
-from trials.served import eventually
+from trials.waiting import eventually
 
 SMALL = Limits(bytes=200_000, pixels=20_000, files=2, queue=2, stall_seconds=1.0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +113,9 @@ def test_a_film_that_takes_too_long_is_told_so_and_its_worker_replaced(folder: P
         eventually(lambda: pool.started >= 3)
 
 
-def test_a_request_whose_worker_is_killed_is_answered_all_the_same(client: TestClient) -> None:
+@contextmanager
+def asked_of_a_stopped_worker(client: TestClient) -> Iterator[tuple[Any, int, Future[Any]]]:
+    """The pool, whose workers are all stopped; which of them has a film; and its answer."""
     pool = client.app.state.service.pool  # type: ignore[attr-defined]
     eventually(lambda: len(pool.pids) == 2)
     for pid in pool.pids:
@@ -125,21 +123,20 @@ def test_a_request_whose_worker_is_killed_is_answered_all_the_same(client: TestC
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(post, client, png())
         (working,) = eventually(lambda: pool.working)
+        yield pool, working, asked
+
+
+def test_a_request_whose_worker_is_killed_is_answered_all_the_same(client: TestClient) -> None:
+    with asked_of_a_stopped_worker(client) as (pool, working, asked):
         os.kill(working, signal.SIGKILL)
-        for pid in pool.pids:
+        for pid in set(pool.pids) - {working}:
             os.kill(pid, signal.SIGCONT)
         assert asked.result().status_code == 200
     assert post(client, png()).status_code == 200
 
 
 def test_a_film_that_two_workers_die_of_is_unreadable(client: TestClient) -> None:
-    pool = client.app.state.service.pool  # type: ignore[attr-defined]
-    eventually(lambda: len(pool.pids) == 2)
-    for pid in pool.pids:
-        os.kill(pid, signal.SIGSTOP)
-    with ThreadPoolExecutor() as threads:
-        asked = threads.submit(post, client, png())
-        (first,) = eventually(lambda: pool.working)
+    with asked_of_a_stopped_worker(client) as (pool, first, asked):
         os.kill(first, signal.SIGKILL)
         (second,) = eventually(lambda: set(pool.working) - {first})
         os.kill(second, signal.SIGKILL)

@@ -19,15 +19,11 @@ from bonexage.serving.run import listening
 from bonexage.serving.settings import Settings
 from dicoms import as_bytes, dataset
 from services import PATH, png, post, served
-from trials.served import Served, eventually
+from trials.served import Served
+from trials.waiting import eventually
 
 STALL = 0.5
 CANARY = "Canary"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
 
 
 @pytest.fixture(scope="module")
