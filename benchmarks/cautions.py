@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from at_hand import films_folder
 from bonexage.assessment import Assessment
 from bonexage.disk import write_atomically
 from bonexage.errors import RefusedRadiograph
@@ -177,14 +177,11 @@ def far_apart(read: Sequence[Measured]) -> dict[str, Any]:
 
 
 def main() -> int:
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print(
-            "Set BONEXAGE_DATA to the folder that holds the data folders: without films nothing is measured."
-        )
+    data = films_folder("the data folders")
+    if data is None:
         return 0
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
-    films = held_out(assessor.bundle, Path(data))
+    films = held_out(assessor.bundle, data)
     read = measure(assessor, [each.film for each in films], progress=tell)
     shares = ordinary(read)
     for code, share in shares.items():

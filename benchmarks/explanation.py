@@ -13,7 +13,6 @@ much of the map outlives weights that were shuffled (Adebayo et al., Sanity chec
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
+from at_hand import films_folder
 from bonexage.disk import write_atomically
 from bonexage.errors import RefusedRadiograph
 from bonexage.evaluation.metrics import mean_over_children
@@ -137,15 +137,14 @@ def shuffled(bundle: Bundle) -> Bundle:
 
 
 def main() -> int:
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print("Set BONEXAGE_DATA to the folder that holds rsna-100px: without films nothing is measured.")
+    data = films_folder("rsna-100px")
+    if data is None:
         return 0
     bundle = load_bundle(*sys.argv[1:2])
     assessor, mixed = Assessor(bundle), Assessor(shuffled(bundle))
     rng = np.random.default_rng(0)
     measured: dict[str, list[float]] = {}
-    for one in outlined_films(Path(data) / "rsna-100px"):
+    for one in outlined_films(data / "rsna-100px"):
         try:
             found = assessor.explain(one.radiograph, one.film.sex)
         except RefusedRadiograph:

@@ -11,7 +11,6 @@ No test film is read. Writes `evaluation/intervals/intervals.json`.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from at_hand import films_folder
 from bonexage.assessment import Assessment
 from bonexage.disk import write_atomically
 from bonexage.evaluation.evaluate import measure
@@ -232,15 +232,12 @@ def _cell(film: HeldOut, by_label: bool) -> str:
 
 
 def main() -> None:
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print(
-            "Set BONEXAGE_DATA to the folder that holds the data folders: without films nothing is measured."
-        )
+    data = films_folder("the data folders")
+    if data is None:
         return
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
-    films = held_out_films(assessor, Path(data))
-    found = tally(films, heaping_of(assessor.bundle, Path(data)))
+    films = held_out_films(assessor, data)
+    found = tally(films, heaping_of(assessor.bundle, data))
     for name, by_coverage in found.items():
         print(name)
         for coverage, one in by_coverage.items():

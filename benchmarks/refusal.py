@@ -12,7 +12,6 @@ Writes `evaluation/refusal/refusal.json`; ends with 1 where fewer hands pass tha
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 
+from at_hand import films_folder
 from bonexage.atlas.plates import read_plates
 from bonexage.disk import write_atomically
 from bonexage.errors import RefusedRadiograph
@@ -218,15 +218,12 @@ def falls_short(found: Row) -> bool:
 
 
 def main() -> int:
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print(
-            "Set BONEXAGE_DATA to the folder that holds the data folders: without films nothing is measured."
-        )
+    data = films_folder("the data folders")
+    if data is None:
         return 0
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
     found = []
-    for each in rows_of(assessor, Path(data)):
+    for each in rows_of(assessor, data):
         found.append(each)
         done = "pass" if each.hands else "refused"
         print(

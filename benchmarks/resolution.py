@@ -10,7 +10,6 @@ and `resolution.png`.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from at_hand import films_folder
 from bonexage.assessment import DISCLAIMER
 from bonexage.disk import write_atomically
 from bonexage.errors import RefusedRadiograph
@@ -102,12 +102,11 @@ def draw(points: Sequence[Point], model: str) -> bytes:
 
 
 def main() -> None:
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print("Set BONEXAGE_DATA to the folder that holds rsna-640px: without films nothing is measured.")
+    data = films_folder("rsna-640px")
+    if data is None:
         return
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
-    labelled, _ = read_split(Path(data) / "rsna-640px", "test")
+    labelled, _ = read_split(data / "rsna-640px", "test")
     films = [(film, read_radiograph(film.path)) for film in labelled]
     points: list[Point] = []
     for way, said in WAYS.items():

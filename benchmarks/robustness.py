@@ -10,7 +10,6 @@ mild change moves readings by more than is allowed.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from at_hand import films_folder
 from bonexage.assessment import DISCLAIMER, Assessment, Failure
 from bonexage.disk import write_atomically
 from bonexage.model.assessor import Assessor, assess_many
@@ -239,13 +239,12 @@ def draw(shifts: Sequence[Shift], model: str) -> bytes:
 
 
 def main() -> int:
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print("Set BONEXAGE_DATA to the folder that holds rsna-640px: without films nothing is measured.")
+    data = films_folder("rsna-640px")
+    if data is None:
         return 0
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
     with ThreadPoolExecutor() as pool:
-        films = list(pool.map(bare, read_split(Path(data) / "rsna-640px", "test")[0]))
+        films = list(pool.map(bare, read_split(data / "rsna-640px", "test")[0]))
     shifts: list[Shift] = []
     with TemporaryDirectory() as folder:
         before = readings(assessor, films, Trial("nothing", 0, Image.Image.copy), Path(folder))
