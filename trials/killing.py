@@ -49,15 +49,17 @@ def run_apart(
     data: Path,
     out: Path,
     *,
+    recipe: Recipe = SMALL,
     resume: bool = False,
     die_at: tuple[str, int] | None = None,
     die_after: float | None = None,
 ) -> int:
-    """Run `SMALL` with one thread and a checkpoint after each step; returns how the process ended.
+    """Run a recipe with one thread and a checkpoint after each step; returns how the process ended.
 
     Args:
         data: the data folder.
         out: the run folder; films are kept in the folder `cache` beside it.
+        recipe: what to do.
         resume: go on with the run that is there.
         die_at: a function's name, or that of a file about to take its place, and at which time of that the
             process kills itself.
@@ -65,7 +67,7 @@ def run_apart(
     """
     server = get_context("forkserver")
     server.set_forkserver_preload(list(LOADED))
-    process = server.Process(target=_run, args=(data, out, resume, die_at))
+    process = server.Process(target=_run, args=(recipe, data, out, resume, die_at))
     process.start()
     process.join(WITHIN_SECONDS if die_after is None else die_after)
     if process.is_alive():
@@ -104,11 +106,11 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _run(data: Path, out: Path, resume: bool, die_at: tuple[str, int] | None) -> None:
+def _run(recipe: Recipe, data: Path, out: Path, resume: bool, die_at: tuple[str, int] | None) -> None:
     torch.set_num_threads(1)
     if die_at is not None:
         _plant_death(*die_at)
-    train(SMALL, [data], out, resume=resume, keep_minutes=0.0, screen=silent_screen())
+    train(recipe, [data], out, resume=resume, keep_minutes=0.0, screen=silent_screen())
 
 
 def _plant_death(where: str, time: int) -> None:

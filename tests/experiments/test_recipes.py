@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from measure_speed import Speed, films_that_fit
+from measure_speed import Speed, films_that_fit, seconds_taken
 from run import command, in_order
 
 from bonexage.evaluation.runs import Run, State, differences
@@ -85,8 +86,9 @@ def test_a_run_that_has_begun_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_slower_networks_get_fewer_films() -> None:
-    fast, slow, stage = Speed(50.0, 200.0), Speed(10.0, 40.0), Stage(epochs=5)
-    many, few = films_that_fit(fast, fast, stage, 45.0), films_that_fit(slow, fast, stage, 45.0)
-    # 180 s an epoch: validation takes 797 films at 180 a second, learning the rest at 45.
-    assert many == pytest.approx((180 - 797 / 180) * 45 - 735, abs=1)
-    assert 0 < few < many / 4
+    fast, slow, stage = Speed(50.0, 200.0), Speed(10.0, 40.0), Stage(epochs=5, films=3000)
+    budget = seconds_taken(fast, stage)
+    assert films_that_fit(fast, stage, budget) == pytest.approx(stage.films, abs=1)
+    few = films_that_fit(slow, stage, budget)
+    assert 0 < few < stage.films / 4
+    assert seconds_taken(slow, replace(stage, films=few)) == pytest.approx(budget, rel=0.01)

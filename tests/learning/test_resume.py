@@ -220,6 +220,16 @@ def test_a_changed_recipe_is_refused_with_what_changed(
     assert (copy / "last.pt").read_bytes() == before
 
 
+@killing
+def test_stages_added_to_a_finished_run_give_the_weights_of_one_that_had_them_from_the_start(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert run_apart(data, out, recipe=replace(SMALL, stages=SMALL.stages[:1])) == 0
+    assert run_apart(data, out, resume=True) == 0
+    assert differences(whole, out) == []
+
+
 def relabel(folder: Path) -> str:
     table = folder / "boneage-training-dataset.csv"
     text = table.read_text(encoding="utf-8")

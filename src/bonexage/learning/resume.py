@@ -20,16 +20,18 @@ Row = Mapping[str, str]
 
 
 def check_recipe(recipe: Recipe, out: Path) -> None:
-    """Raise `WrongUse`, with what differs, where `recipe` is not the one that the run in `out` began with."""
+    """Raise `WrongUse`, with what differs, where `recipe` is not the one that the run in `out` began with.
+
+    Further stages may follow those that it began with: so a finished run is trained on.
+    """
     try:
         table = json.loads((out / "recipe.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise _lost(out / "recipe.json") from problem
     before = recipe_to_table(recipe_from_table(table, source=str(out / "recipe.json")))
-    changed = [
-        f"{place} was {old} and is {new}"
-        for place, (old, new) in recipe_changes(before, recipe_to_table(recipe)).items()
-    ]
+    now = recipe_to_table(recipe)
+    now["stages"] = now["stages"][: len(before["stages"])]
+    changed = [f"{place} was {old} and is {new}" for place, (old, new) in recipe_changes(before, now).items()]
     if changed:
         raise WrongUse(
             f"the recipe is no longer the run's: {'; '.join(changed)}",

@@ -85,8 +85,8 @@ def train(
         recipe: what to do.
         folders: data folders in the RSNA layout.
         out: the run folder; must be new, unless `resume`.
-        resume: go on from the last checkpoint in `out`. Where torchrun starts the processes again after a
-            failure, the run goes on in any case.
+        resume: go on from the last checkpoint in `out`; the recipe may have further stages at its end. Where
+            torchrun starts the processes again after a failure, the run goes on in any case.
         init: weights to start from, instead of the recipe's.
         cache_folder: where preprocessed films are kept; by default `cache` beside the run folder.
         locator: the network that finds hands, for the geometry 'hand'; the carried model's by default.
