@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bonexage.learning.processes import Group, add_up_over_all
@@ -48,17 +49,15 @@ class SharedNorm(nn.Module):
         if self.training or self.running_mean is None or self.running_var is None:
             mean, variance, count = statistics(shown, self.rank, self.size)
             if self.training:
-                self._remember(mean.detach(), variance.detach(), count)
+                self._remember(mean, variance, count)
+            weight = torch.ones_like(mean) if self.weight is None else self.weight
+            bias = torch.zeros_like(mean) if self.bias is None else self.bias
+            result: Tensor = _Normalised.apply(shown, weight, bias, mean, variance, count, self.eps)
         else:
-            mean, variance = self.running_mean, self.running_var
-        scale = (variance + self.eps).rsqrt()
-        shift = -mean * scale
-        if self.weight is not None:
-            scale = scale * self.weight
-            shift = shift * self.weight + self.bias
-        shape = (1, -1, *[1] * (shown.dim() - 2))
-        result = torch.addcmul(shift.view(shape), shown.float(), scale.view(shape))
-        activated: Tensor = self.act(self.drop(result.to(shown.dtype)))
+            result = functional.batch_norm(
+                shown, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        activated: Tensor = self.act(self.drop(result))
         return activated
 
     @torch.no_grad()
@@ -72,43 +71,66 @@ class SharedNorm(nn.Module):
         self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), share)
 
 
+@torch.no_grad()
 def statistics(shown: Tensor, rank: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance `[C]` of `[B, C, ...]` over all processes, and how many numbers a channel has.
 
     Each process gives its own mean and variance, and they are put together by their counts (Chan, Golub,
     LeVeque 1979), which loses no digits where the mean is large. A process may have no film.
     """
-    numbers = shown.float()
-    over = [axis for axis in range(numbers.dim()) if axis != 1]
-    channels = numbers.shape[1]
-    here = numbers.numel() // channels
-    mean = numbers.sum(over) / max(1, here)
-    apart = numbers - mean.view(1, -1, *[1] * (numbers.dim() - 2))
-    variance = apart.square().sum(over) / max(1, here)
-    own = torch.cat([mean, variance, mean.new_full((1,), here)])
-    table = torch.zeros(size, len(own), dtype=own.dtype, device=own.device)
-    table = _SumOverProcesses.apply(torch.cat([table[:rank], own[None], table[rank + 1 :]]))
+    channels = shown.shape[1]
+    here = shown.numel() // channels
+    own = torch.zeros(size, 2 * channels + 1, device=shown.device)
+    if here:
+        mean, variance = torch.batch_norm_update_stats(shown, None, None, 0.0)
+        own[rank] = torch.cat([mean.float(), variance.float(), own.new_full((1,), here)])
+    table = add_up_over_all(own)
     means, variances, counts = table[:, :channels], table[:, channels:-1], table[:, -1:]
-    count = counts.sum().detach()
+    count = counts.sum()
     weights = counts / count
     middle = (weights * means).sum(0)
     spread = (weights * (variances + (means - middle).square())).sum(0)
     return middle, spread, count
 
 
-class _SumOverProcesses(torch.autograd.Function):
-    """The sum over processes. Each uses the sum, so each one's gradient is the sum of all gradients."""
+class _Normalised(torch.autograd.Function):
+    """Films normalised by the statistics of all processes, to which every process's films contribute.
+
+    A film moves its own value and, through mean and variance, all others' in all processes, so the gradient
+    needs two sums over all of them (Ioffe, Szegedy 2015).
+    """
 
     @staticmethod
-    def forward(context: Any, numbers: Tensor) -> Tensor:
-        """Add up over the processes."""
-        return _sum(numbers)
+    def forward(
+        context: Any,
+        shown: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        count: Tensor,
+        eps: float,
+    ) -> Tensor:
+        """Normalise."""
+        context.save_for_backward(shown, weight, mean, variance, count)
+        context.eps = eps
+        if not len(shown):
+            return torch.empty_like(shown)
+        return functional.batch_norm(shown, mean, variance, weight, bias, eps=eps)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        """Add up the gradients over the processes."""
-        return _sum(gradient)
-
-
-def _sum(numbers: Tensor) -> Tensor:
-    return add_up_over_all(numbers.clone(memory_format=torch.contiguous_format))
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """What the statistics would give if they were fixed, less what they pass on."""
+        shown, weight, mean, variance, count = context.saved_tensors
+        moved, weights, biases = gradient, torch.zeros_like(weight), torch.zeros_like(weight)
+        if len(shown):
+            moved, weights, biases = torch.ops.aten.native_batch_norm_backward(
+                gradient, shown, weight, mean, variance, None, None, False, context.eps, [True, True, True]
+            )
+        total = add_up_over_all(torch.stack([weights, biases]).float()) / count
+        scale = (variance + context.eps).rsqrt()
+        slope = weight * scale * scale * total[0]
+        constant = weight * scale * total[1] - slope * mean
+        shape = (1, -1, *[1] * (shown.dim() - 2))
+        passed_on = torch.addcmul(constant.view(shape), shown, slope.view(shape))
+        return moved - passed_on.to(moved.dtype), weights, biases, None, None, None, None
