@@ -24,6 +24,7 @@ from torchvision.transforms import v2
 
 from bonexage.learning.augment import augment
 from bonexage.learning.cache import Cache, build_cache
+from bonexage.learning.memory import keep_memory
 from bonexage.learning.recipe import Augmentation
 from bonexage.model.preprocess import Preprocessing
 from bonexage.model.runtime import usable_cores
@@ -78,7 +79,7 @@ def ours(cache: Cache, how: Augmentation | None) -> None:
     """An epoch from the cache, changed batch by batch where that is asked for."""
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(cache.pixels), BATCH):
-        films = torch.from_numpy(cache.pixels[start : start + BATCH].astype(np.float32))[:, None] / 255
+        films = torch.from_numpy(np.array(cache.pixels[start : start + BATCH]))[:, None].float() / 255
         if how:
             augment(films, how, generator)
 
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(usable_cores())
+    keep_memory()
     about = machine() | {"films": f"{given.films} drawn, {2 * given.side} x {given.side * 5 // 2} pixels"}
     keep("loading", "Data", rows(given.films, given.side, given.times), about)
 

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
+from torch.nn import functional
 
-from bonexage.learning.augment import augment, weakened
+from bonexage.learning.augment import augment, change, draw_changes, weakened
 from bonexage.learning.recipe import Augmentation
 from hands import drawn_hand
 
@@ -118,3 +119,16 @@ def test_grain_is_of_another_strength_in_each_film_and_at_most_as_strong_as_said
     assert spread.max() < 0.043
     assert spread.min() < 0.004
     assert 0.015 < spread.mean() < 0.025
+
+
+@given(seed=st.integers(0, 999), height=st.integers(8, 40), width=st.integers(8, 40))
+@settings(max_examples=30)
+def test_films_are_moved_as_torchs_own_affine_grid_moves_them(seed: int, height: int, width: int) -> None:
+    how = replace(
+        Augmentation(), rotation_degrees=25, zoom=(0.7, 1.4), aspect=(0.8, 1.2), shift=0.1, flip=0.5
+    )
+    changes = draw_changes(3, (height, width), how, chance(seed))
+    films = torch.rand(3, 1, height, width, generator=chance(seed + 1))
+    grid = functional.affine_grid(changes.theta, list(films.shape), align_corners=False)
+    expected = functional.grid_sample(films, grid, padding_mode="zeros", align_corners=False)
+    assert torch.allclose(change(films, changes), expected, atol=1e-4)

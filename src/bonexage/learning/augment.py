@@ -122,7 +122,7 @@ def change(films: Tensor, changes: Changes) -> Tensor:
     films = _blur(films, changes)
     films = _shade(films, changes)
     films = _retone(films, changes)
-    films = (films + changes.noise.to(films.device)).clamp(0.0, 1.0)
+    films = _add_noise(films, changes)
     return _occlude(films, changes)
 
 
@@ -176,8 +176,17 @@ def _draw_moves(count: int, ratio: float, how: Augmentation, generator: Generato
 
 def _move(films: Tensor, theta: Tensor) -> Tensor:
     """All moves in one resampling; what comes in from outside is black."""
-    grid = functional.affine_grid(theta.to(films.device), list(films.shape), align_corners=False)
+    grid = _grid(theta.to(films.device), films.shape[-2], films.shape[-1])
     return functional.grid_sample(films, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _grid(theta: Tensor, height: int, width: int) -> Tensor:
+    """As `affine_grid`, `[n, H, W, 2]`: a sum over rows and columns, not a product for each pixel."""
+    x = (torch.arange(width, device=theta.device) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=theta.device) * 2 + 1) / height - 1
+    across = theta[:, :, 0, None] * x
+    down = theta[:, :, 1, None] * y + theta[:, :, 2, None]
+    return across.transpose(1, 2)[:, None] + down.transpose(1, 2)[:, :, None]
 
 
 def _lose_resolution(films: Tensor, changes: Changes) -> Tensor:
@@ -208,6 +217,8 @@ def _blur(films: Tensor, changes: Changes) -> Tensor:
 
 def _shade(films: Tensor, changes: Changes) -> Tensor:
     """Change gamma and contrast."""
+    if bool((changes.gamma == 1).all() and (changes.contrast == 1).all()):
+        return films
     gamma = changes.gamma.view(-1, 1, 1, 1).to(films.device)
     contrast = changes.contrast.view(-1, 1, 1, 1).to(films.device)
     shaded = films.clamp(0.0, 1.0).pow(gamma)
@@ -236,15 +247,23 @@ def _draw_noise(count: int, size: tuple[int, int], most: float, generator: Gener
     return torch.randn((count, 1, *size), generator=generator) * strength
 
 
+def _add_noise(films: Tensor, changes: Changes) -> Tensor:
+    if changes.noise.shape[-2:] != films.shape[-2:]:
+        return films
+    return (films + changes.noise.to(films.device)).clamp(0.0, 1.0)
+
+
 def _occlude(films: Tensor, changes: Changes) -> Tensor:
     """Cover some films with one grey rectangle, a tenth to a third of each side."""
     if not bool(changes.covered.any()):
         return films
     _, _, height, width = films.shape
-    corners, ends = changes.corners, changes.corners + changes.sides
+    chosen = changes.covered
+    members, grey = chosen.nonzero()[:, 0].to(films.device), changes.grey[chosen].view(-1, 1, 1, 1)
+    corners, ends = changes.corners[chosen], (changes.corners + changes.sides)[chosen]
     rows = (torch.arange(height) + 0.5) / height
     columns = (torch.arange(width) + 0.5) / width
     in_rows = (rows >= corners[:, :1]) & (rows < ends[:, :1])
     in_columns = (columns >= corners[:, 1:]) & (columns < ends[:, 1:])
-    covered = (in_rows[:, :, None] & in_columns[:, None, :] & changes.covered[:, None, None])[:, None]
-    return torch.where(covered.to(films.device), changes.grey.view(-1, 1, 1, 1).to(films.device), films)
+    covered = (in_rows[:, :, None] & in_columns[:, None, :])[:, None].to(films.device)
+    return films.index_put((members,), torch.where(covered, grey.to(films.device), films[members]))
