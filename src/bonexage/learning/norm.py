@@ -33,7 +33,8 @@ class SharedNorm(nn.Module):
         super().__init__()
         self.rank, self.size = rank, size
         self.eps, self.momentum = layer.eps, layer.momentum
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight: nn.Parameter | None = layer.weight
+        self.bias: nn.Parameter | None = layer.bias
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
