@@ -18,7 +18,7 @@ from bonexage.model.frame import HandFrame, whole_film
 from bonexage.model.hand import HandSeeker, SeenHand
 from bonexage.model.likeness import pack_hands
 from bonexage.model.locate import CLOSER, Finding
-from bonexage.model.preprocess import Preprocessing
+from bonexage.model.preprocess import HAND_PART, Preprocessing
 from bonexage.model.quality import LEAST_DETAIL, LEAST_ROWS, MOST_EDGES, MOST_SEAMS, Quality, quality_of
 from bonexage.radiograph import Provenance, Radiograph
 from films import plate_picture
@@ -108,6 +108,16 @@ def test_no_plate_has_letters_over_it_and_any_plate_can_have() -> None:
         assert bare.edges is not None
         assert written.edges is not None
         assert bare.edges < MOST_EDGES < written.edges
+
+
+def test_the_edge_of_a_film_that_ends_in_an_overexposed_hand_is_no_letter() -> None:
+    hand = np.ones((400, 320), np.float32)
+    beyond = HandFrame(np.eye(2) * 500, np.array([160.0, 300.0]))  # its lower part lies outside the film
+    found = quality_of(hand, beyond, np.full((96, 64), 255, np.uint8))
+    assert found.edges == 0.0
+    hand[200:230, 150:160] = 0.0
+    found = quality_of(hand, beyond, np.full((96, 64), 255, np.uint8))
+    assert found.edges == pytest.approx((2 * 30 + 2 * 10 + 4) / beyond.taking(HAND_PART).height)
 
 
 @pytest.mark.parametrize(

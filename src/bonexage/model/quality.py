@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from bonexage.model.frame import HandFrame, cut
+from bonexage.model.frame import HandFrame, cut, smaller
 from bonexage.model.preprocess import HAND_PART
 
 # What fewer than about one in fifty of the held-out films of the training fall short of, and what films that
@@ -63,15 +62,15 @@ def quality_of(pixels: Film, frame: HandFrame, mean_hand: NDArray[np.uint8] | No
     """
     return Quality(
         frame.height,
-        _detail(_looked_at(pixels, frame, _ROWS_FOR_DETAIL)),
+        _detail(_looked_at(pixels, frame)),
         _seams(_around(pixels, frame)),
-        None if mean_hand is None else _edges(_looked_at(pixels, frame, _ROWS_FOR_LETTERS), mean_hand),
+        None if mean_hand is None else _edges(pixels, frame, mean_hand),
     )
 
 
-def _looked_at(pixels: Film, frame: HandFrame, most_rows: int) -> Film:
+def _looked_at(pixels: Film, frame: HandFrame) -> Film:
     """The hand in as many rows as the film has along it, or fewer."""
-    rows = int(np.clip(round(frame.height), 16, most_rows))
+    rows = int(np.clip(round(frame.height), 16, _ROWS_FOR_DETAIL))
     return cut(pixels, frame.taking(HAND_PART), rows, round(rows * _WIDTH))
 
 
@@ -124,14 +123,22 @@ def _seams_across(film: Film) -> float:
     return max(places) / (float(steps.mean()) + 1e-4)
 
 
-def _edges(hand: Film, mean_hand: NDArray[np.uint8]) -> float:
-    levels = np.rint(np.clip(hand, 0, 1) * 255).astype(np.uint8)
+def _edges(pixels: Film, frame: HandFrame, mean_hand: NDArray[np.uint8]) -> float:
+    """White pixels with a steep edge over the hand; the film is not resampled, so that edges stay sharp."""
+    pixels, frame = smaller(pixels, frame, round(max(pixels.shape) * _ROWS_FOR_LETTERS / frame.height))
+    levels = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
     white = levels >= _WHITE
     if not white.any():
         return 0.0
-    over = np.asarray(Image.fromarray(mean_hand).resize(hand.shape[::-1], Image.Resampling.BILINEAR))
     steep = levels - _darkest_beside(levels) >= _STEP  # never below 0
-    return int((white & steep & (over > _OVER_HAND * 255)).sum()) / len(hand)
+    rows, columns = np.nonzero(white & steep)
+    seen = frame.taking(HAND_PART)
+    u, v = np.linalg.inv(seen.matrix) @ (np.stack([columns, rows]) + 0.5 - seen.middle[:, np.newaxis])
+    height, width = mean_hand.shape
+    row, column = ((place * height + side / 2).astype(np.intp) for place, side in ((v, height), (u, width)))
+    within = (abs(v) < 0.5) & (abs(u) < width / height / 2)
+    over = mean_hand[row[within], column[within]] > _OVER_HAND * 255
+    return int(over.sum()) / seen.height
 
 
 def _darkest_beside(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
