@@ -16,6 +16,7 @@ from torch.nn import functional
 from bonexage.disk import write_atomically
 from bonexage.learning.dataset import Part, gather_films
 from bonexage.learning.hands import find_hands
+from bonexage.learning.memory import keep_memory
 from bonexage.learning.recipe import Parts
 from bonexage.learning.views import Hands, draw_views, gather_hands, gather_others, matrices_of
 from bonexage.model.frame import FRAME_WIDTH
@@ -88,6 +89,7 @@ def train_locator(
     progress: Callable[[str], None] = lambda text: None,
 ) -> LocatorNetwork:
     """Train a locator; deterministic for a seed and a number of threads."""
+    keep_memory()
     torch.manual_seed(seed)
     network = LocatorNetwork().train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-3)

@@ -161,25 +161,31 @@ def _seen(hands: Hands, members: Tensor, answers: Tensor, draw: Generator) -> Te
     count = len(members)
     fine = LOCATOR_SIDE * 2
     steps = (torch.arange(fine) + 0.5) / fine - 0.5
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    points = torch.stack([x.reshape(-1), y.reshape(-1)])
     inverse = torch.linalg.inv(matrices_of(answers, answers[:, 6]))
-    in_frame = inverse @ (points[None] - answers[:, :2, None])
-    in_film = hands.matrices[members] @ in_frame + hands.middles[members, :, None]
-    places = (in_film / BASE_SIDE * 2 - 1).view(count, 2, fine, fine).permute(0, 2, 3, 1)
+    middle = inverse @ -answers[:, :2, None]
+    in_frame = _over_square(inverse, middle, steps)
+    matrices, middles = hands.matrices[members], hands.middles[members, :, None]
+    scale = 2 / BASE_SIDE  # of films whose sides reach from -1 to 1
+    places = _over_square(scale * matrices @ inverse, scale * (matrices @ middle + middles) - 1, steps)
     films = hands.films[members, None].float() / 255
-    seen = functional.grid_sample(films, places, mode="bilinear", align_corners=False)
-    limits = hands.sizes[members].flip(1)[:, :, None]
-    inside = ((in_film >= 0) & (in_film <= limits)).all(dim=1)
+    seen = functional.grid_sample(films, places.permute(0, 2, 3, 1), mode="bilinear", align_corners=False)
+    within = (places >= -1) & (places <= scale * hands.sizes[members].flip(1)[:, :, None, None] - 1)
+    inside = within[:, 0] & within[:, 1]
     cropped = torch.rand(count, generator=draw) < 0.4
     reach = torch.stack([_between(count, 0.38, 0.7, draw) for _ in range(4)], dim=1)
+    left, right, above, below = reach.T[:, :, None, None]
     u, v = in_frame[:, 0], in_frame[:, 1]
-    near = (u > -reach[:, :1]) & (u < reach[:, 1:2]) & (v > -reach[:, 2:3] - 0.08) & (v < reach[:, 3:])
-    inside = inside & (near | ~cropped[:, None])
+    near = (u > -left) & (u < right) & (v > -above - 0.08) & (v < below)
+    inside = inside & (near | ~cropped[:, None, None])
     kind = torch.rand(count, generator=draw)
     ground = torch.where(kind < 0.6, torch.zeros(count), torch.rand(count, generator=draw))
-    mask = inside.view(count, 1, fine, fine)
-    return functional.avg_pool2d(torch.where(mask, seen, ground[:, None, None, None]), 2)
+    return functional.avg_pool2d(torch.where(inside[:, None], seen, ground[:, None, None, None]), 2)
+
+
+def _over_square(matrices: Tensor, middles: Tensor, steps: Tensor) -> Tensor:
+    """Where the points of a square, `steps` along each side, lie: `[B, 2, n, n]`, of its rows and columns."""
+    across, down = (matrices[:, :, axis, None] * steps for axis in (0, 1))
+    return across[:, :, None, :] + (down + middles)[:, :, :, None]
 
 
 def _no_hands(hands: Tensor, others: Tensor, draw: Generator) -> Tensor:
