@@ -79,7 +79,7 @@ def ours(cache: Cache, how: Augmentation | None) -> None:
     """An epoch from the cache, changed batch by batch where that is asked for."""
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(cache.pixels), BATCH):
-        films = torch.from_numpy(np.array(cache.pixels[start : start + BATCH]))[:, None].float() / 255
+        films = torch.from_numpy(np.array(cache.pixels[start : start + BATCH]))[:, None].float().div_(255)
         if how:
             augment(films, how, generator)
 

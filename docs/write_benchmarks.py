@@ -114,7 +114,7 @@ def picture(results: Mapping[str, Stored]) -> bytes:
 def shortened(what: str) -> str:
     """A row's name as it fits beside a bar."""
     plain = what.replace("`", "")
-    return plain if len(plain) <= 62 else f"{plain[:61]}…"
+    return plain if len(plain) <= 66 else f"{plain[:65]}…"
 
 
 def plan(costs: Mapping[str, float]) -> str:

@@ -219,7 +219,7 @@ def predict_films(
 
 def _to_grey(films: Tensor, precision: Precision) -> Tensor:
     """uint8 films to float32 in [0, 1] on the device."""
-    return films.to(precision.device, non_blocking=True).float() / 255
+    return films.to(precision.device, non_blocking=True).float().div_(255)
 
 
 def _normalise(films: Tensor, how: InputRecipe) -> Tensor:
