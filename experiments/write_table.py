@@ -306,7 +306,7 @@ def draw(found: Sequence[Mapping[str, Any]]) -> bytes:
         axes.set_yticks([8, 10, 12, 15, 20, 30, 50], ["8", "10", "12", "15", "20", "30", "50"])
         axes.minorticks_off()
         axes.grid(axis="y", color="#000000", alpha=0.12, linewidth=0.6)
-        axes.legend(frameon=False, fontsize=7.5, loc="upper right")
+        axes.legend(frameon=False, fontsize=7.5, loc="best")
     figure.supylabel("Validation error, months (log scale)", fontsize=9)
     figure.supxlabel(f"Share of a run's time, %. {DISCLAIMER}", fontsize=9)
     return sheet.as_png(figure)
