@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from at_hand import films_folder
 from bonexage.disk import write_atomically
 from bonexage.learning.dataset import Part, TrainingFilm, gather_films
 from bonexage.learning.hands import find_hands
@@ -114,12 +114,11 @@ def main() -> None:
     parser.add_argument("--hands", type=Path, help="the table of hands that train-locator kept")
     parser.add_argument("--bundle", type=Path, help="a bundle; by default the carried one")
     given = parser.parse_args()
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print("Set BONEXAGE_DATA to the folder that holds rsna-640px and not-a-hand: nothing is measured.")
+    data = films_folder("rsna-640px and not-a-hand")
+    if data is None:
         return
-    pictures = [Path(name) for name in list_films([str(Path(data) / "not-a-hand")])]
-    films, _ = gather_films([Path(data) / "rsna-640px"], Parts())
+    pictures = [Path(name) for name in list_films([str(data / "not-a-hand")])]
+    films, _ = gather_films([data / "rsna-640px"], Parts())
     validation = [film for film in films if film.part is Part.VALIDATION]
     hands = hands_learned(films, given.hands)
     bundle = load_bundle(given.bundle)
