@@ -176,17 +176,27 @@ def _draw_moves(count: int, ratio: float, how: Augmentation, generator: Generato
 
 def _move(films: Tensor, theta: Tensor) -> Tensor:
     """All moves in one resampling; what comes in from outside is black."""
-    grid = _grid(theta.to(films.device), films.shape[-2], films.shape[-1])
+    height, width = films.shape[-2:]
+    theta = theta.to(films.device)
+    x, y = ((torch.arange(side, device=films.device) * 2 + 1) / side - 1 for side in (width, height))
+    grid = over_grid(theta[:, :, :2], theta[:, :, 2:], x, y).permute(0, 2, 3, 1)
     return functional.grid_sample(films, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _grid(theta: Tensor, height: int, width: int) -> Tensor:
-    """As `affine_grid`, `[n, H, W, 2]`: a sum over rows and columns, not a product for each pixel."""
-    x = (torch.arange(width, device=theta.device) * 2 + 1) / width - 1
-    y = (torch.arange(height, device=theta.device) * 2 + 1) / height - 1
-    across = theta[:, :, 0, None] * x
-    down = theta[:, :, 1, None] * y + theta[:, :, 2, None]
-    return across.transpose(1, 2)[:, None] + down.transpose(1, 2)[:, :, None]
+def over_grid(matrices: Tensor, middles: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Where the points of a grid come to lie: a sum over rows and columns, not a product for each point.
+
+    Args:
+        matrices: `[n, 2, 2]`.
+        middles: where the point (0, 0) comes to lie, `[n, 2, 1]`.
+        x: of the grid's columns, `[W]`.
+        y: of its rows, `[H]`.
+
+    Returns:
+        `matrices @ (x, y) + middles` for each point, `[n, 2, H, W]`.
+    """
+    across, down = (matrices[:, :, axis, None] * steps for axis, steps in enumerate((x, y)))
+    return across[:, :, None, :] + (down + middles)[:, :, :, None]
 
 
 def _lose_resolution(films: Tensor, changes: Changes) -> Tensor:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from bonexage.learning.augment import over_grid
 from bonexage.learning.hands import FoundHand
 from bonexage.model.locate import LOCATOR_SIDE
 from bonexage.reading.files import read_radiograph
@@ -163,10 +164,11 @@ def _seen(hands: Hands, members: Tensor, answers: Tensor, draw: Generator) -> Te
     steps = (torch.arange(fine) + 0.5) / fine - 0.5
     inverse = torch.linalg.inv(matrices_of(answers, answers[:, 6]))
     middle = inverse @ -answers[:, :2, None]
-    in_frame = _over_square(inverse, middle, steps)
+    in_frame = over_grid(inverse, middle, steps, steps)
     matrices, middles = hands.matrices[members], hands.middles[members, :, None]
     scale = 2 / BASE_SIDE  # of films whose sides reach from -1 to 1
-    places = _over_square(scale * matrices @ inverse, scale * (matrices @ middle + middles) - 1, steps)
+    moved = scale * (matrices @ middle + middles) - 1
+    places = over_grid(scale * matrices @ inverse, moved, steps, steps)
     films = hands.films[members, None].float() / 255
     seen = functional.grid_sample(films, places.permute(0, 2, 3, 1), mode="bilinear", align_corners=False)
     within = (places >= -1) & (places <= scale * hands.sizes[members].flip(1)[:, :, None, None] - 1)
@@ -180,12 +182,6 @@ def _seen(hands: Hands, members: Tensor, answers: Tensor, draw: Generator) -> Te
     kind = torch.rand(count, generator=draw)
     ground = torch.where(kind < 0.6, torch.zeros(count), torch.rand(count, generator=draw))
     return functional.avg_pool2d(torch.where(inside[:, None], seen, ground[:, None, None, None]), 2)
-
-
-def _over_square(matrices: Tensor, middles: Tensor, steps: Tensor) -> Tensor:
-    """Where the points of a square, `steps` along each side, lie: `[B, 2, n, n]`, of its rows and columns."""
-    across, down = (matrices[:, :, axis, None] * steps for axis in (0, 1))
-    return across[:, :, None, :] + (down + middles)[:, :, :, None]
 
 
 def _no_hands(hands: Tensor, others: Tensor, draw: Generator) -> Tensor:
