@@ -11,7 +11,6 @@ int8 may be carried where it shifts the mean absolute error by no more than 0.1 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from at_hand import films_folder
 from bonexage.errors import BonexageError
 from bonexage.learning.dataset import Part, TrainingFilm, gather_films
 from bonexage.learning.recipe import recipe_from_table
@@ -163,11 +163,10 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=800, help="validation films")
     parser.add_argument("--calibration", type=int, default=16, help="training films that set the ranges")
     given = parser.parse_args()
-    data = os.environ.get("BONEXAGE_DATA")
-    if not data:
-        print("Set BONEXAGE_DATA to the folder with the carried model's films: without, nothing is measured.")
+    data = films_folder("the carried model's films")
+    if data is None:
         return
-    keep("eight_bits", "int8 and the error", rows(Path(data), given.films, given.calibration), machine())
+    keep("eight_bits", "int8 and the error", rows(data, given.films, given.calibration), machine())
 
 
 if __name__ == "__main__":
