@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import PurePath
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
+
+from bonexage.logline import error_facts, log_line
 
 Value = str | int | float | bool | None
 Log = Callable[..., None]
@@ -26,21 +25,13 @@ def json_lines(stream: TextIO | None = None) -> Log:
     lock = threading.Lock()
 
     def log(event: str, **facts: Value) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": now, "event": event, **facts})
+        line = log_line(event, datetime.now(UTC), **facts)
         with lock:
             where = sys.stderr if stream is None else stream
             where.write(f"{line}\n")
             where.flush()
 
     return log
-
-
-def error_facts(error: BaseException | None) -> dict[str, Any]:
-    """What may be told of an error that nobody foresaw: its kind and its place, not its words."""
-    frames = traceback.extract_tb(error.__traceback__) if error else []
-    place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return {"error": type(error).__name__, "place": place}
 
 
 class _Mute(logging.Handler):

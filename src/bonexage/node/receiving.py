@@ -19,10 +19,11 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # typ
 from pynetdicom.transport import ThreadedAssociationServer
 
 from bonexage.errors import ConflictingFilm, WrongUse
+from bonexage.logline import error_facts
 from bonexage.node.books import Books
 from bonexage.node.commitment import noted_report
 from bonexage.node.config import NodeConfig
-from bonexage.node.logs import Log, error_facts
+from bonexage.node.logs import Log
 from bonexage.node.metrics import Counters
 from bonexage.node.taking import MEGABYTE, DiskFull, Door
 from bonexage.node.tls import listening_context

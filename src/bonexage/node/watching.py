@@ -17,11 +17,12 @@ from typing import Final
 from bonexage.assessment import Assessment, Failure
 from bonexage.disk import write_durably
 from bonexage.errors import BonexageError, ConflictingFilm, RefusedRadiograph, UnreadableFile, WrongUse
+from bonexage.logline import error_facts
 from bonexage.model.assessor import Outcome
 from bonexage.node.books import Books
 from bonexage.node.config import Delivery as Limits
 from bonexage.node.judging import Judge, Judged, NoFilm, judge_film, status_of
-from bonexage.node.logs import Log, error_facts, libraries_without_words
+from bonexage.node.logs import Log, libraries_without_words
 from bonexage.node.metrics import new_counters
 from bonexage.node.queue import ASSESSED, WAITING, Film, Result
 from bonexage.node.running import at_work, opened_state

@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from bonexage.logline import error_facts
 from bonexage.node.books import Books
 from bonexage.node.config import Delivery as Limits
 from bonexage.node.judging import Judged, NoFilm
-from bonexage.node.logs import Log, error_facts
+from bonexage.node.logs import Log
 from bonexage.node.metrics import Counters
 from bonexage.node.queue import (
     ASIDE,

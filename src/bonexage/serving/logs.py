@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-import traceback
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Final, TextIO
+
+from bonexage.logline import error_facts, log_line
 
 LOGGER: Final = "bonexage.serving"
 _QUIET: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "multipart", "python_multipart")
@@ -26,12 +25,7 @@ def event(what: str, *, level: int = logging.INFO, **facts: Any) -> None:
 
 def failure(what: str, error: BaseException, **facts: Any) -> None:
     """Log an error that nobody foresaw: its kind and where it arose, but not what it says."""
-    event(what, level=logging.ERROR, error=type(error).__name__, where=places(error.__traceback__), **facts)
-
-
-def places(trace: TracebackType | None) -> list[str]:
-    """Where in the code an error passed, the innermost last."""
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+    event(what, level=logging.ERROR, **error_facts(error), **facts)
 
 
 class Lines(logging.Formatter):
@@ -39,19 +33,15 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        said: dict[str, Any] = {"at": at, "level": record.levelname.lower()}
+        facts: dict[str, Any] = {"level": record.levelname.lower()}
         if record.name == LOGGER:
-            said |= {"event": record.msg, **getattr(record, "facts", {})}
+            what, facts = record.msg, facts | getattr(record, "facts", {})
         else:
-            said |= {
-                "event": "library",
-                "library": record.name,
-                "said": str(record.msg).splitlines()[0][:200],
-            }
-            if record.exc_info and record.exc_info[0]:
-                said |= {"error": record.exc_info[0].__name__, "where": places(record.exc_info[2])}
-        return json.dumps(said)
+            what = "library"
+            facts |= {"library": record.name, "said": str(record.msg).splitlines()[0][:200]}
+            if record.exc_info and record.exc_info[1]:
+                facts |= error_facts(record.exc_info[1])
+        return log_line(what, datetime.fromtimestamp(record.created, UTC), **facts)
 
 
 def start_logging(stream: TextIO = sys.stderr) -> None:
