@@ -26,6 +26,21 @@ def test_a_stream_takes_its_place_only_at_the_end(tmp_path: Path) -> None:
     assert [each.name for each in place.parent.iterdir()] == ["table.csv"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="file permissions are POSIX's")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_file_has_the_permissions_that_the_umask_leaves_and_the_umask_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with monkeypatch.context() as watched:
+            watched.setattr(os, "umask", lambda _: pytest.fail("it is that of all threads"))
+            write_atomically(tmp_path / "film.png", b"film")
+    finally:
+        assert os.umask(before) == umask
+    assert (tmp_path / "film.png").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
 def write_half_and_raise(place: Path, problem: BaseException) -> None:
     with opened_atomically(place) as file:
         file.write(b"half")
