@@ -120,6 +120,8 @@ def test_subjects_are_read_by_file_or_id_with_sex_and_known_age(write):
         ("file,sex,age_months\na.png,F,old\n", r"row 2, column 'age_months': 'old' is not an age"),
         ("file,sex,age_months\na.png,F,1441\n", r"row 2, column 'age_months'"),
         ("file,sex\na.png,X\n", r"row 2, column 'sex': 'X' is not a sex"),
+        ("file,sex\na.png,1\n", r"row 2, column 'sex': '1' is not a sex.*under 'male'"),
+        ("file,sex\na.png,False\n", r"row 2, column 'sex': 'False' is not a sex"),
         ("file,sex\na.png,F\na.png,M\n", r"row 3, column 'file': 'a.png' stands in the file twice"),
         ("file,age_months\na.png,3\n", "no column 'sex' or 'male'"),
         ("name,sex\na.png,F\n", "no column 'file' or 'id'"),

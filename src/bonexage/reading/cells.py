@@ -13,6 +13,7 @@ from typing import Final
 from bonexage.errors import WrongUse
 from bonexage.subject import Sex
 
+MALE_COLUMN: Final = "male"
 _MALE_WORDS: Final = {"true": Sex.MALE, "1": Sex.MALE, "false": Sex.FEMALE, "0": Sex.FEMALE}
 
 
@@ -115,8 +116,13 @@ def months_in(cell: Cell, most: float) -> float:
 
 
 def sex_in(cell: Cell) -> Sex:
-    """The sex in a cell, UNKNOWN in an empty one; anything else raises."""
+    """The sex in a cell, UNKNOWN in an empty one; anything else raises.
+
+    True, False, 1 and 0 say something under `male` alone: under `sex` they are codes that differ by table.
+    """
+    words = _MALE_WORDS if cell.column == MALE_COLUMN else {}
     try:
-        return _MALE_WORDS.get(cell.text.lower()) or Sex.parse(cell.text)
+        return words.get(cell.text.lower()) or Sex.parse(cell.text)
     except WrongUse:
-        raise cell.error(f"{cell.text!r} is not a sex", "Write M or F, or True or False for male") from None
+        remedy = f"Write M or F, or True or False under {MALE_COLUMN!r}"
+        raise cell.error(f"{cell.text!r} is not a sex", remedy) from None

@@ -9,12 +9,12 @@ from typing import Final
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.errors import WrongUse
-from bonexage.reading.cells import Cell, column_of, months_in, open_table, read_table, sex_in
+from bonexage.reading.cells import MALE_COLUMN, Cell, column_of, months_in, open_table, read_table, sex_in
 from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
 
 ID_COLUMNS: Final = ("id", "case id", "image id")
 AGE_COLUMNS: Final = ("boneage", "bone age (months)", "ground truth bone age (months)")
-SEX_COLUMNS: Final = ("sex", "male")
+SEX_COLUMNS: Final = ("sex", MALE_COLUMN)
 SUBJECT_COLUMNS: Final = ("file", *ID_COLUMNS)
 CHRONOLOGICAL_AGE_COLUMN: Final = "age_months"
 
@@ -59,7 +59,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
 
     They are `id,boneage,male`, `Case ID,Sex,Ground truth bone age (months)` and
     `Image ID,male,Bone Age (months)`. The order of the columns, upper or lower case, a byte-order mark and
-    further columns do not matter. Sex is written True/False, M/F, 1/0 or as a word.
+    further columns do not matter. Sex is written M/F or as a word, and under `male` also True/False or 1/0.
 
     Raises:
         WrongUse: the file cannot be read, lacks a column or holds no rows, or a cell is not what its column
