@@ -59,6 +59,23 @@ def test_an_address_without_a_film_is_named_so_that_it_is_reported(address: str)
         read_radiograph(f"{address}/nowhere.png")
 
 
+def test_what_another_package_raises_is_told_with_the_address(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoCredentials(Exception):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise NoCredentials("Unable to locate credentials")
+
+    for call in ("find", "size"):
+        monkeypatch.setattr(type(fsspec.filesystem("memory")), call, refuse)
+    for asked in (remote.files_at, read_radiograph):
+        with pytest.raises(UnreadableFile, match=r"Unable to locate credentials.*your right to it"):
+            asked(address)
+    assert list(list_films([address])) == [address]
+
+
 def test_a_film_that_is_too_large_is_refused_before_it_is_fetched(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

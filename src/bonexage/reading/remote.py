@@ -6,7 +6,7 @@ import importlib.util
 import re
 from typing import Any, Final
 
-from bonexage.errors import MissingExtra, UnreadableFile, WrongUse
+from bonexage.errors import BonexageError, MissingExtra, UnreadableFile, WrongUse
 
 # One letter and a colon is a Windows drive, and http(s) is DICOMweb's (`bonexage.reading.dicomweb`).
 _ADDRESS: Final = re.compile(r"(?!https?://)[a-z][a-z0-9+.-]+://\S.*")
@@ -31,7 +31,7 @@ def opened_system(address: str) -> tuple[Any, str]:
 
     try:
         system, path = url_to_fs(address)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # as in `files_at`
         raise WrongUse(
             f"an address of this kind cannot be read ({error})",
             remedy="Install the package of fsspec that reads it, such as s3fs for s3://",
@@ -52,7 +52,7 @@ def files_at(address: str) -> list[str]:
     system, path = opened_system(address)
     try:
         found = system.glob(path) if _MARKS & set(path) else system.find(path)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what a file system of another package raises has no narrower base
         raise _unreadable(address, error) from None
     within = path.rstrip("/")
     return sorted(system.unstrip_protocol(one) for one in found if "/." not in one.removeprefix(within))
@@ -80,7 +80,9 @@ def bytes_at(address: str, most: int) -> bytes:
         return bytes(system.cat_file(path))
     except FileNotFoundError:
         raise UnreadableFile("there is no such file", remedy="Check the address", subject=address) from None
-    except (OSError, ValueError) as error:
+    except BonexageError:
+        raise
+    except Exception as error:  # as in `files_at`
         raise _unreadable(address, error) from None
 
 
