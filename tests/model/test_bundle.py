@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -202,6 +203,10 @@ def test_a_calibration_of_an_earlier_schema_gives_its_intervals(tmp_path: Path, 
         ({"calibration": {"method": "split-conformal", "cells": [7]}}, "calibration"),
         ({"data": {"ages_months": 7}}, "ages_months"),
         ({"data": {"ages_months": [1, None]}}, "ages_months"),
+        ({"data": {"folders": [{"name": "films"}]}}, "folders"),
+        ({"figures": {"validation": 7}}, "figures"),
+        ({"figures": {"validation": {"all": {"films": 7}}}}, "figures"),
+        ({"figures": {"validation": {"all": {"films": 7, "mae_months": {"value": 8.0}}}}}, "figures"),
         ({"sha256": {"model.onnx": "0"}}, "CARD"),
         ({"sha256": {"model.onnx": "0", "CARD.md": "0", "evil.pkl": "0"}}, r"evil\.pkl"),
     ],
@@ -221,6 +226,25 @@ def test_a_description_that_is_no_json_object_is_refused(tmp_path: Path, stored:
     (tmp_path / "a" / "bundle.json").write_bytes(stored)
     with pytest.raises(BundleError, match="description"):
         load_bundle(tmp_path / "a")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packed_zip_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path, method: int) -> None:
+    small_bundle(tmp_path / "a")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        for part in sorted((tmp_path / "a").iterdir()):
+            archive.write(part, part.name)
+    whole = (tmp_path / "a.zip").read_bytes()
+    refused = 0
+    for place in np.random.default_rng(0).integers(0, len(whole), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        (tmp_path / "b.zip").write_bytes(damaged)
+        try:
+            load_bundle(tmp_path / "b.zip")
+        except BundleError:
+            refused += 1
+    assert refused > 30
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from bonexage.errors import RefusedRadiograph, WrongUse
+from bonexage.errors import BundleError, RefusedRadiograph, WrongUse
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.frame import HandFrame, views_of, whole_film
 from bonexage.model.likeness import pack_hands
@@ -22,7 +22,7 @@ from bonexage.model.runtime import Runtime
 from bonexage.reading.files import read_radiograph
 from bonexage.subject import Subject
 from hands import drawn_hand
-from models import small_bundle
+from models import small_bundle, small_network
 
 SURE = 5.0
 
@@ -56,6 +56,11 @@ def at_rest(**changes: float) -> list[float]:
     scale = float(np.log(CLOSER))
     known = dict(zip(ANSWER, [0.0, 0.0, scale, scale, 1.0, 0.0, -SURE, SURE], strict=True)) | changes
     return list(known.values())
+
+
+def test_another_network_than_a_locator_is_refused() -> None:
+    with pytest.raises(BundleError, match="finds hands"):
+        Locator(small_network())
 
 
 def test_a_hand_that_stays_where_it_was_found_is_found() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -39,6 +41,15 @@ SCHEMA: Final = 4
 OUT_OF_FOLD: Final = "out-of-fold"
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
 _PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, PLATES_PART, CARD_PART, WEIGHTS_PART)
+_ZIP_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -151,7 +162,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         with zipfile.ZipFile(path) as archive:
             found = members(archive, str(path))
             return _assemble(lambda part: read_from_zip(archive, found, part, str(path)), str(path))
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+    except _ZIP_ERRORS as error:
         if path.suffix.lower() in CHECKPOINT_SUFFIXES:
             raise is_checkpoint(str(path)) from None
         raise BundleError(
@@ -326,9 +337,8 @@ def _from_json(stored: bytes, place: str) -> Description:
         raise _bad_description(place, f"it lists unknown parts {', '.join(unknown)}")
     if missing := [part for part in _NEEDED if part not in read["sha256"]]:
         raise _bad_description(place, f"it lists no {' and no '.join(missing)}")
-    ages = read["data"].get("ages_months", [0, 0])
-    if not isinstance(ages, list) or len(ages) != 2 or not all(_is(age, "number") for age in ages):
-        raise _bad_description(place, "data: ages_months are not the least and the most months")
+    if problem := _problem_of_data(read["data"]) or _problem_of_figures(read["figures"]):
+        raise _bad_description(place, problem)
     calibration = read["calibration"]
     try:
         return Description(
@@ -342,6 +352,32 @@ def _from_json(stored: bytes, place: str) -> Description:
         )
     except (ValueError, TypeError) as error:
         raise _bad_description(place, str(error)) from None
+
+
+def _problem_of_data(data: Mapping[str, Any]) -> str:
+    ages, folders = data.get("ages_months", [0, 0]), data.get("folders", [])
+    if not isinstance(ages, list) or len(ages) != 2 or not all(_is(age, "number") for age in ages):
+        return "data: ages_months are not the least and the most months"
+    if not _is(folders, "objects") or not all(_has(each, name="text", films="int") for each in folders):
+        return "data: folders are not names with numbers of films"
+    return ""
+
+
+def _problem_of_figures(figures: Mapping[str, Any]) -> str:
+    ends: dict[str, _Kind] = dict.fromkeys(("value", "low", "high"), "number or null")
+    sound = _is(list(figures.values()), "objects") and all(
+        _has(group, films="int", mae_months="object") and _has(group["mae_months"], **ends)
+        for groups in figures.values()
+        for group in groups.values()
+    )
+    return "" if sound else "figures: a group of films lacks its number or its mae_months"
+
+
+def _has(given: Any, **kinds: _Kind) -> bool:
+    """Whether it is an object with at least these members, each of its kind."""
+    return isinstance(given, dict) and all(
+        key in given and _is(given[key], kind) for key, kind in kinds.items()
+    )
 
 
 _Kind = Literal[

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bonexage.errors import BundleError
 from bonexage.model.frame import HandFrame, cut, whole_film
 from bonexage.model.runtime import open_session
 
@@ -47,8 +48,14 @@ class Locator:
     """Finds hands with a small network, run by ONNX Runtime; may be used by several threads at once."""
 
     def __init__(self, onnx: bytes, *, threads: int | None = None) -> None:
-        """Load the network; raises BundleError where ONNX Runtime cannot."""
+        """Load the network; raises BundleError where ONNX Runtime cannot, or where it is another's."""
         self._session = open_session(onnx, threads)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if [each.name for each in inputs] != ["film"] or len(outputs) != 1:
+            raise BundleError(
+                "the network that finds hands does not take a film for one answer",
+                remedy="Export the model again with this version",
+            )
 
     def find(self, pixels: NDArray[np.float32]) -> Finding:
         """Find the hand in a film `[height, width]` in [0, 1], bone bright.
