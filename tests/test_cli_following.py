@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from bonexage.assessment import DISCLAIMER
 from bonexage.cli.app import app
 from bonexage.model.bundle import load_bundle
+from dicoms import dataset, write_dicom
 from films import write_film
 from models import small_bundle
 from pages import Page
@@ -112,6 +113,25 @@ def test_dates_and_sex_may_come_beside_the_file(run: Run) -> None:
     assert said["visits"][0]["age_months"] == 72.0
     assert said["visits"][0]["sds"] is not None
     assert said["months_a_year"] is None
+
+
+def test_a_sex_that_only_the_films_headers_state_is_the_childs(run: Run, tmp_path: Path) -> None:
+    write_dicom(tmp_path / "girl.dcm", dataset(PatientSex="F"))
+    text = "age_months,file,bone_age_months\n72,girl.dcm,\n84,f0.png,\n96,,90\n"
+    done = run(text, "--model", "model.zip", "--threads", "1", "--json")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["sex"] == "F"
+    assert all(visit["sds"] is not None for visit in said["visits"])
+    assert "sex-unknown" not in [caution["code"] for caution in said["cautions"]]
+
+
+def test_films_whose_headers_state_both_sexes_are_not_of_one_child(run: Run, tmp_path: Path) -> None:
+    write_dicom(tmp_path / "girl.dcm", dataset(PatientSex="F"))
+    write_dicom(tmp_path / "boy.dcm", dataset(PatientSex="M", number=2))
+    done = run("age_months,file\n72,girl.dcm\n84,boy.dcm\n", "--model", "model.zip", "--threads", "1")
+    assert done.exit_code == 2
+    assert "both sexes" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,18 @@ def follow(
             f"--sex {asked} is not the sex in the file", remedy="Leave --sex out", subject=str(table)
         )
     child = asked if found is Sex.UNKNOWN else found
-    outcomes, name = _assess(
-        [row for row in rows if row.bone_age_months is None], child, model, share, threads
-    )
+    films = [row for row in rows if row.bone_age_months is None]
+    outcomes, name = _assess(films, child, model, share, threads)
+    stated = {one.subject.sex for one in outcomes if not isinstance(one, Failure)} - {Sex.UNKNOWN}
+    if child is Sex.UNKNOWN and stated:
+        if len(stated) > 1:
+            raise WrongUse(
+                "its films' headers state both sexes, so they are not of one child",
+                remedy="Give one child's films, or the child's sex with --sex",
+                subject=str(table),
+            )
+        child = stated.pop()
+        outcomes, name = _assess(films, child, model, share, threads)
     visits = [
         clinic.given_visit(row.age_months, row.bone_age_months, child, row.interval, row.file)
         for row in rows
