@@ -26,11 +26,11 @@ from bonexage.errors import RefusedRadiograph
 from bonexage.evaluation.metrics import Agreement, agreement
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
+from bonexage.numbers import with_interval
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
 from bonexage.reports import sheet
-from bonexage.reports.numbers import with_interval
 
 OUT = Path(__file__).parents[1] / "evaluation" / "resolution"
 SIDES = (64, 80, 100, 128, 160, 200, 256, 320, 480, 640)

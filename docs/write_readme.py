@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bonexage.reports.numbers import with_interval
+from bonexage.numbers import with_interval
 from bonexage.reports.region import with_region
 
 ROOT = Path(__file__).parents[1]

@@ -27,9 +27,9 @@ from bonexage.evaluation.metrics import CONFIDENCE, mean_over_children
 from bonexage.evaluation.strata import BAND_MONTHS
 from bonexage.model.bundle import load_bundle
 from bonexage.model.runtime import usable_cores
+from bonexage.numbers import two_decimals, with_interval
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
-from bonexage.reports.numbers import two_decimals, with_interval
 from bonexage.reports.region import write_region
 from bonexage.subject import Sex
 

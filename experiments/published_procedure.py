@@ -29,7 +29,7 @@ from bonexage.evaluation.compare import RESAMPLES
 from bonexage.evaluation.metrics import Figure, agreement, drawn_again, middle_of
 from bonexage.evaluation.runs import read_run
 from bonexage.learning.recipe import read_recipe
-from bonexage.reports.numbers import two_decimals, with_interval
+from bonexage.numbers import two_decimals, with_interval
 from bonexage.reports.region import write_region
 
 HERE = Path(__file__).parent

@@ -37,9 +37,9 @@ from bonexage.model.frame import FRAME_WIDTH, HandFrame, cut
 from bonexage.model.locate import Locator
 from bonexage.model.preprocess import normalise
 from bonexage.model.runtime import Runtime
+from bonexage.numbers import signed
 from bonexage.reading.files import read_radiograph
 from bonexage.reports import sheet
-from bonexage.reports.numbers import signed
 from bonexage.subject import Sex
 
 ROOT = Path(__file__).parents[1]

@@ -13,13 +13,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from held_out import HeldOut, read_held_out
+from learned import learned
 from numpy.typing import NDArray
 
 from bonexage import __version__
@@ -28,11 +29,10 @@ from bonexage.disk import write_atomically
 from bonexage.evaluation.compare import paired_difference
 from bonexage.evaluation.metrics import agreement
 from bonexage.evaluation.runs import Run, State, read_run
-from bonexage.learning.dataset import Part
 from bonexage.learning.members import read_member, read_record
 from bonexage.learning.recipe import Recipe, recipe_to_table
+from bonexage.numbers import signed, two_decimals, with_interval
 from bonexage.reports import sheet
-from bonexage.reports.numbers import signed, two_decimals, with_interval
 from bonexage.reports.region import write_region
 
 HERE = Path(__file__).parent
@@ -129,7 +129,7 @@ def result_of(run: Run, films: HeldOut, baseline: HeldOut | None) -> dict[str, A
         "started_from": member.started_from,
         "augmentation": _changed(recipe_to_table(recipe)["augmentation"]),
         "epochs": run.epochs,
-        "films_learned": _films_learned(run.folder, [(stage.films, stage.epochs) for stage in stages]),
+        "films_learned": learned(run.folder, stages).films,
         "hours": round(run.hours, 3),
         "films_per_second": round(float(np.median([row["films_per_second"] for row in run.rows])), 1),
         "machine": {key: environment[key] for key in ("processor", "cores", "threads", "gpus")},
@@ -182,19 +182,6 @@ def _changed(augmentation: Mapping[str, Any]) -> dict[str, Any]:
     """What of an augmentation is in use."""
     unused = recipe_to_table(Recipe("none"))["augmentation"]
     return {key: value for key, value in augmentation.items() if value != unused[key]}
-
-
-def _films_learned(run: Path, stages: Iterable[tuple[int, int]]) -> int:
-    """How many films a finished run has learned from, each as often as it came: at most `films` a folder."""
-    folders: dict[str, int] = {}
-    lines = (run / "films.csv").read_text(encoding="utf-8").splitlines()
-    columns = lines[0].split(",")
-    for line in lines[1:]:
-        row = dict(zip(columns, line.split(","), strict=True))
-        folders[row["folder"]] = folders.get(row["folder"], 0) + (row["part"] == Part.TRAINING.value)
-    return sum(
-        epochs * sum(min(count, films or count) for count in folders.values()) for films, epochs in stages
-    )
 
 
 def measure(runs: Path, data: Sequence[Path], results: Path) -> None:

@@ -22,8 +22,16 @@ class BonexageError(Exception):
         super().__init__(problem, remedy, subject)
 
     def __str__(self) -> str:
-        place = f"{self.subject}: " if self.subject else ""
-        return f"{place}{self.problem}. {self.remedy}{'' if self.remedy.endswith('?') else '.'}"
+        return f"{self.subject}: {self.sentence}" if self.subject else self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to do, without the subject."""
+        return f"{self.problem}. {self.remedy}{'' if self.remedy.endswith('?') else '.'}"
+
+    def about(self, subject: str) -> BonexageError:
+        """The same error about another subject."""
+        return _rebuilt(type(self), self.problem, self.remedy, subject)
 
     def __reduce__(self) -> tuple[object, ...]:
         """How it travels from the process it happened in to the one that tells the user."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from bonexage.errors import WrongUse
 
 MAX_CHRONOLOGICAL_AGE_MONTHS = 1440.0
+DAYS_A_MONTH = 365.25 / 12
 
 
 class Sex(StrEnum):

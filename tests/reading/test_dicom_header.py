@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from bonexage.radiograph import Stated
-from bonexage.reading.dicom_header import DAYS_A_MONTH, spacing_of, stated_by
-from bonexage.subject import Sex
+from bonexage.reading.dicom_header import spacing_of, stated_by
+from bonexage.subject import DAYS_A_MONTH, Sex
 from dicoms import dataset
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from bonexage import __version__
 from bonexage.assessment import (
     DISCLAIMER,
     Assessment,
@@ -201,6 +202,19 @@ def test_the_pdf_says_what_the_page_says(plates, monkeypatch):
 def film_page_text(report) -> str:
     html = film_page(report)
     return Page(re.sub(r"(</?(dt|dd|p|li|h\d|figcaption|small|title|footer)\b[^>]*>)", r"\1 ", html)).text
+
+
+def test_a_report_that_names_no_day_says_what_made_it(plates):
+    report = film_report(SAID, HAND, plates, FIGURES, made=None)
+    assert f"Made with bonexage {__version__}." in film_page_text(report)
+    assert "Made on" not in film_page_text(report)
+
+
+def test_the_title_of_a_pdf_is_the_name_and_no_markup(plates):
+    said = replace(SAID, file="Tom & Jerry.png")
+    document = film_pdf(film_report(said, None, plates, {}, made=DAY))
+    assert b"Tom & Jerry.png" in document
+    assert b"&amp;" not in document
 
 
 def test_a_pdf_bears_long_names_many_cautions_and_bytes_that_are_no_text(plates):

@@ -211,6 +211,13 @@ def test_large_films_are_embedded_small(written):
         assert embedded.mode == "L"
 
 
+def test_of_what_a_film_looked_like_only_its_thumbnail_is_kept():
+    large = np.zeros((900, 700), np.float32)
+    (item,) = page._keep([replace(assessed(picture=large), months=large)]).assessed
+    assert item.picture.nbytes < large.nbytes / 4
+    assert item.months is None
+
+
 def test_nothing_assessed_and_nothing_at_all_are_pages_too(written):
     assert "1 film: 0 assessed, 1 unreadable." in written([failed()]).text
     assert "0 films" in written([]).text

@@ -17,7 +17,7 @@ import bonexage
 from bonexage.assessment import Assessment, Interval, Reading, years_and_months
 from bonexage.clinic.growth import score
 from bonexage.clinic.sentence import plain_sentence
-from bonexage.reports.numbers import interval_name, percent, signed, span
+from bonexage.numbers import interval_name, percent, signed, span
 from bonexage.serving import sentences
 from bonexage.serving.words import LANGUAGES, catalogue, choose, words
 from bonexage.subject import Sex, Subject

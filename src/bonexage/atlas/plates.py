@@ -65,8 +65,8 @@ def read_plates(folder: Path | None = None) -> tuple[Plate, ...]:
     table = home / TABLE
     try:
         text = table.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _damaged(table, f"the table of plates cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:
+        raise _damaged(table, f"the table of plates cannot be read ({error})") from None
     plates = sorted(_rows(home, table, text), key=lambda plate: (plate.sex, plate.mean_months))
     if not plates:
         raise _damaged(table, "the table names no plates")

@@ -81,8 +81,7 @@ def _without_name(outcome: Outcome, number: int) -> Outcome:
     name = f"film {number}"
     if isinstance(outcome, Assessment):
         return replace(outcome, file=name)
-    error = type(outcome.error)(outcome.error.problem, remedy=outcome.error.remedy, subject=name)
-    return replace(outcome, file=name, error=error)
+    return replace(outcome, file=name, error=outcome.error.about(name))
 
 
 def _result(outcome: Outcome, shown: Outcome, archive: Archive) -> FilmResult | None:

@@ -58,7 +58,7 @@ def evaluate(
     from bonexage.evaluation.evaluate import evaluate_folders
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
-    from bonexage.reports.numbers import two_decimals, with_interval
+    from bonexage.numbers import two_decimals, with_interval
 
     share = as_share(coverage)
     if labels and len(data) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bonexage.assessment import Assessment, Interval, Reading, StandardDeviationScore, years_and_months
 from bonexage.clinic.growth import ADVANCED, AUTHORS, DELAYED, WITHIN, also_possible, describe
 from bonexage.clinic.series import Rate, Series, Visit
+from bonexage.numbers import interval_name, percent, score, unsigned
 from bonexage.subject import Sex, Subject
 
 _OWN = {Sex.FEMALE: "her", Sex.MALE: "his"}
@@ -37,7 +38,7 @@ def plain_sentence(said: Assessment) -> str:
     )
     if said.sds is None:
         return f"{stated}; {AUTHORS} give no reference for a {subject.sex.word} of this age."
-    return f"{stated}; the SDS is {_score(said.sds)}, {_VERDICTS[describe(said.sds)]}.{_also(said.sds)}"
+    return f"{stated}; the SDS is {score(said.sds)}, {_VERDICTS[describe(said.sds)]}.{_also(said.sds)}"
 
 
 def nearest_sentence(said: Assessment) -> str:
@@ -57,8 +58,8 @@ def series_sentence(series: Series) -> str:
     return (
         f"From {years_and_months(first.age_months)} to {years_and_months(last.age_months)} of age, in "
         f"{len(series.visits)} readings, the bone age went from {years_and_months(first.bone_age_months)} to "
-        f"{years_and_months(last.bone_age_months)}: {_signless(rate.months_a_year)} months a year "
-        f"({series.coverage * 100:.3g}% interval {_signless(rate.low)} to {_signless(rate.high)}), "
+        f"{years_and_months(last.bone_age_months)}: {unsigned(rate.months_a_year)} months a year "
+        f"({percent(series.coverage)} interval {unsigned(rate.low)} to {unsigned(rate.high)}), "
         f"{_pace(rate)}. {_last_sentence(last, series.sex)}"
     )
 
@@ -73,7 +74,7 @@ def _pace(rate: Rate) -> str:
 
 def _last_sentence(last: Visit, sex: Sex) -> str:
     if last.sds:
-        return f"At the last one the SDS is {_score(last.sds)}, {_VERDICTS[describe(last.sds)]}."
+        return f"At the last one the SDS is {score(last.sds)}, {_VERDICTS[describe(last.sds)]}."
     if sex is Sex.UNKNOWN:
         return "Without the sex it cannot be compared with a reference."
     return f"{AUTHORS} give no reference for a {sex.word} of {years_and_months(last.age_months)}."
@@ -83,7 +84,7 @@ def _interval(interval: Interval | None) -> str:
     if interval is None:
         return ""
     low, high = years_and_months(interval.low_months), years_and_months(interval.high_months)
-    return f" ({interval.coverage * 100:.3g}% interval {low} to {high})"
+    return f" ({interval_name(interval)} {low} to {high})"
 
 
 def _difference(months: float, subject: Subject) -> str:
@@ -91,12 +92,6 @@ def _difference(months: float, subject: Subject) -> str:
     if round(months, 1) == 0:
         return f"level with {own}"
     return f"{abs(months):.1f} months {'ahead of' if months > 0 else 'behind'} {own}"
-
-
-def _score(sds: StandardDeviationScore) -> str:
-    if sds.low is None or sds.high is None:
-        return _signed(sds.value)
-    return f"{_signed(sds.value)} ({_signed(sds.low)} to {_signed(sds.high)})"
 
 
 def _also(sds: StandardDeviationScore) -> str:
@@ -109,12 +104,3 @@ def _both(readings: tuple[Reading, ...]) -> str:
         return ""
     ages = [f"{years_and_months(each.bone_age_months)} as a {Sex(each.sex).word}'s" for each in readings]
     return f", midway between {' and '.join(ages)}"
-
-
-def _signed(value: float) -> str:
-    rounded = round(value, 1)
-    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
-
-
-def _signless(value: float) -> str:
-    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")

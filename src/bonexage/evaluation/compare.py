@@ -21,7 +21,7 @@ from bonexage.errors import UnusableData, WrongUse
 from bonexage.evaluation.metrics import CONFIDENCE, Figure, agreement, drawn_again, middle_of
 from bonexage.evaluation.result import NOT_OFFICIAL, Measured
 from bonexage.evaluation.strata import by_sex_and_age
-from bonexage.reports.numbers import signed, with_interval
+from bonexage.numbers import signed, with_interval
 from bonexage.subject import Sex
 
 JSON_SCHEMA: Final = 1

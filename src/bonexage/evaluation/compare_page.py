@@ -12,10 +12,10 @@ from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
 from bonexage.evaluation.compare import Comparison, Contrast, signed_two
 from bonexage.evaluation.result import NOT_OFFICIAL
+from bonexage.numbers import two_decimals, with_interval
 from bonexage.reports.contrast import Row, differences
 from bonexage.reports.document import document, figure_html
 from bonexage.reports.figures import Level
-from bonexage.reports.numbers import two_decimals, with_interval
 from bonexage.reports.writing import write_whole
 
 PAGE: Final = "comparison.html"

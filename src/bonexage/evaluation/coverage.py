@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Assessment
 from bonexage.evaluation.metrics import Figure, Floats, drawn_again, middle_of
 from bonexage.evaluation.strata import BAND_MONTHS, bands_of
+from bonexage.numbers import one_decimal, with_interval
 from bonexage.reading.folder import LabelledFilm
-from bonexage.reports.numbers import one_decimal, with_interval
 from bonexage.subject import Sex
 
 SIGNIFICANT: Final = 0.01

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
-from bonexage import __version__
+from bonexage import __version__, numbers
 from bonexage.assessment import DISCLAIMER
 from bonexage.evaluation import pictures
 from bonexage.evaluation.coverage import HeldCell
 from bonexage.evaluation.metrics import Agreement, Figure
-from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group, message
+from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group
 from bonexage.model.bundle import Description
-from bonexage.reports import numbers
 from bonexage.reports.document import document, figure_html
 from bonexage.subject import Sex
 
@@ -288,7 +287,9 @@ def _worst_html(evaluation: Evaluation) -> str:
 
 
 def _missing_html(evaluation: Evaluation) -> str:
-    lines = [f"{film.id} ({failure.status}): {message(failure)}" for film, failure in evaluation.failures]
+    lines = [
+        f"{film.id} ({failure.status}): {failure.error.sentence}" for film, failure in evaluation.failures
+    ]
     lines += [f"missing: {line}" for line in evaluation.missing]
     if not lines:
         return "<section><h2>Films not assessed</h2><p>None: every film is in the figures.</p></section>"

@@ -12,8 +12,8 @@ from bonexage.assessment import DISCLAIMER, Assessment, Failure
 from bonexage.evaluation.coverage import CoverageTest
 from bonexage.evaluation.metrics import CONFIDENCE, Agreement
 from bonexage.model.assessor import Outcome
+from bonexage.numbers import with_interval
 from bonexage.reading.folder import LabelledFilm
-from bonexage.reports.numbers import with_interval
 from bonexage.subject import Sex
 
 JSON_SCHEMA: Final = 1
@@ -147,7 +147,12 @@ class Evaluation:
             "by_age": [group.as_dict() for group in self.select(by_sex=False, by_age=True)],
             "by_sex_and_age": [group.as_dict() for group in self.select(by_sex=True, by_age=True)],
             "not_assessed": [
-                {"id": film.id, "file": film.path.name, "status": failure.status, "message": message(failure)}
+                {
+                    "id": film.id,
+                    "file": film.path.name,
+                    "status": failure.status,
+                    "message": failure.error.sentence,
+                }
                 for film, failure in self.failures
             ],
             "missing": list(self.missing),
@@ -161,8 +166,3 @@ class Evaluation:
             f"{held.value:.0%} within 12 months; {len(self.failures) + len(self.missing)} films not "
             "assessed"
         )
-
-
-def message(failure: Failure) -> str:
-    """Why a film has no bone age, and what to do."""
-    return f"{failure.error.problem}. {failure.error.remedy}."

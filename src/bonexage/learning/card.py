@@ -7,7 +7,7 @@ from typing import Any
 
 from bonexage.assessment import DISCLAIMER
 from bonexage.model.bundle import OUT_OF_FOLD, Description
-from bonexage.reports.numbers import two_decimals, with_interval
+from bonexage.numbers import two_decimals, with_interval
 from bonexage.reports.text import calibrated
 
 CITATION = (

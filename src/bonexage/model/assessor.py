@@ -335,13 +335,15 @@ def assess_many(
         subject_for: sex and age of a film by its path; may raise a BonexageError, which is that film's.
         coverage: share of children the intervals are to hold, above 0 and below 1.
         page: the page of files with several pages, counted from 1.
-        batch: films a run of the network.
+        batch: films a run of the network, at least 1.
         workers: threads that read films; None for one a core this process may use.
 
     Raises:
-        WrongUse: the coverage is out of range.
+        WrongUse: the coverage or the batch is out of range.
         BundleError: the network cannot run.
     """
+    if batch < 1:
+        raise WrongUse(f"a batch of {batch} films is none", remedy="Give 1 or more")
     workers = workers or usable_cores()
     stream = iter(films)
     waiting: deque[Future[_Read]] = deque()

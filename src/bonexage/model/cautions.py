@@ -45,8 +45,8 @@ def size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Cau
     if used != described:
         yield Caution(
             "other-input-size",
-            f"The film was read at {used.height} x {used.width} pixels; the model was made, and its interval "
-            f"calibrated, at {described.height} x {described.width}.",
+            f"The film was read at {used.height} x {used.width} pixels; the model, with any interval it "
+            f"gives, was made at {described.height} x {described.width}.",
         )
 
 
@@ -115,7 +115,7 @@ def _outside_known_ages(ages_months: tuple[float, float]) -> Caution:
     return Caution(
         "outside-known-ages",
         f"The film is read outside the {ages_months[0]:.0f} to {ages_months[1]:.0f} months that the model "
-        "was made with, where it cannot tell ages apart: the interval reaches to the end of the scale.",
+        "was made with, where it cannot tell ages apart: any interval reaches to the end of the scale.",
     )
 
 

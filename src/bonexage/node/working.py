@@ -137,7 +137,7 @@ def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Res
         judged = judging(data, film)
     except NoFilm as error:
         work.counters.judged.labels("aside").inc()
-        work.books.lay_film(film, ASIDE, f"{error.problem}. {error.remedy}.")
+        work.books.lay_film(film, ASIDE, error.sentence)
         return
     except Exception as error:  # a fault of ours must not lose a film, nor keep others waiting
         work.log("unforeseen", film=film.number, **error_facts(error))

@@ -106,7 +106,7 @@ def decode_dicom(
         raise _unforeseen(name) from None
 
 
-def films_of_disc(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> list[tuple[str, ...]]:
+def films_of_disc(data: bytes, name: str) -> list[tuple[str, ...]]:
     """The images that a DICOMDIR names, each as the parts of its path from the DICOMDIR's folder.
 
     Raises:
@@ -114,7 +114,7 @@ def films_of_disc(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) ->
         UnreadableFile: the bytes are no DICOMDIR, or name what lies outside its folder.
     """
     _check_installed()
-    head, _ = asked({"want": "disc"}, data, name, limits)
+    head, _ = asked({"want": "disc"}, data, name, DEFAULT_LIMITS)
     files = [tuple(str(part) for part in file) for file in head.get("files", ())]
     if not all(_is_name(part) for file in files for part in file):
         raise UnreadableFile(
@@ -125,7 +125,7 @@ def films_of_disc(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) ->
     return files
 
 
-def read_identity(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) -> FilmIdentity:
+def read_identity(data: bytes, name: str) -> FilmIdentity:
     """Whose film these bytes are and where it belongs; no pixel is decoded.
 
     Raises:
@@ -133,7 +133,7 @@ def read_identity(data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS) ->
         UnreadableFile: they are no DICOM file, or one that lacks the UIDs by which a result refers to it.
     """
     _check_installed()
-    head, _ = asked({"want": "identity"}, data, name, limits)
+    head, _ = asked({"want": "identity"}, data, name, DEFAULT_LIMITS)
     return checked_identity(head, name)
 
 

@@ -19,9 +19,8 @@ from pydicom.dataset import Dataset
 from bonexage.assessment import Caution
 from bonexage.radiograph import Stated
 from bonexage.reading.tones import Lut, Shape, Tones, Window
-from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
+from bonexage.subject import DAYS_A_MONTH, MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
 
-DAYS_A_MONTH: Final = 365.25 / 12
 # Months that Patient's Age and the age by Birth Date may differ beyond what the unit explains.
 AGE_TOLERANCE_MONTHS: Final = 1.0
 SPACING_MM: Final = (0.005, 5.0)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
 LENGTHS: Final = struct.Struct("<IQ")
+MOST_HEAD: Final = 1 << 20
 
 
 def write_message(stream: BinaryIO, head: Mapping[str, Any], body: bytes | memoryview = b"") -> None:
@@ -23,15 +24,13 @@ def before_body(head: Mapping[str, Any], body_length: int) -> bytes:
     return LENGTHS.pack(len(said), body_length) + said
 
 
-def read_message(
-    stream: BinaryIO, *, most_head: int = 1 << 20, most_body: int = 1 << 31
-) -> tuple[dict[str, Any], bytes] | None:
+def read_message(stream: BinaryIO, *, most_body: int = 1 << 31) -> tuple[dict[str, Any], bytes] | None:
     """The next message; None where the stream ends first, or what comes is none."""
     lengths = stream.read(LENGTHS.size)
     if len(lengths) < LENGTHS.size:
         return None
     head_length, body_length = LENGTHS.unpack(lengths)
-    if head_length > most_head or body_length > most_body:
+    if head_length > MOST_HEAD or body_length > most_body:
         return None
     said, body = stream.read(head_length), stream.read(body_length)
     if len(said) < head_length or len(body) < body_length:

@@ -11,14 +11,14 @@ from typing import Final
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Interval
 from bonexage.errors import WrongUse
 from bonexage.reading.cells import Cell, column_of, months_in, read_table, sex_in
-from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, Sex
+from bonexage.reading.labels import SEX_COLUMNS
+from bonexage.subject import DAYS_A_MONTH, MAX_CHRONOLOGICAL_AGE_MONTHS, Sex
 
 FILM_COLUMN: Final = "file"
 BONE_AGE_COLUMN: Final = "bone_age_months"
 AGE_COLUMN: Final = "age_months"
 DATE_COLUMN: Final = "date"
 BIRTH_COLUMN: Final = "birth_date"
-DAYS_A_MONTH: Final = 365.25 / 12
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _birth_date(path: Path, rows: list[dict[str, Cell]], born: date | None) -> d
 
 
 def _sex(path: Path, rows: list[dict[str, Cell]]) -> Sex:
-    cells = [row[column] for row in rows for column in ("sex", "male") if column in row]
+    cells = [row[column] for row in rows for column in SEX_COLUMNS if column in row]
     sexes = {sex_in(cell) for cell in cells} - {Sex.UNKNOWN}
     if len(sexes) > 1:
         raise _not_one_child(path, "both sexes")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from bonexage.errors import MissingExtra
@@ -66,13 +65,15 @@ def dicom_files(
 def _pdf(
     result: FilmResult, picture: Picture | None, beside: Beside, months: NDArray[np.float32] | None
 ) -> bytes:
-    """The film's report under the film's UID, of the film's day; for a refusal the sheet that says why."""
+    """The film's report under the film's UID; for a refusal the sheet that says why.
+
+    It names no day, so that it is the same whenever it is made.
+    """
     from bonexage.reports.capture import ON_PAPER, as_pdf, draw_capture
     from bonexage.reports.film import film_report
     from bonexage.reports.pdf import film_pdf
 
     if result.assessment is None:
         return as_pdf(draw_capture(result.outcome, picture, ON_PAPER))
-    said, day = replace(result.assessment, file=f"film {result.film.sop_uid}"), result.moment[0]
-    made = date(int(day[:4]), int(day[4:6]), int(day[6:]))
-    return film_pdf(film_report(said, picture, beside.plates, beside.figures, made=made, months=months))
+    said = replace(result.assessment, file=f"film {result.film.sop_uid}")
+    return film_pdf(film_report(said, picture, beside.plates, beside.figures, made=None, months=months))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bonexage.assessment import DISCLAIMER, Assessment, Failure, months_in_words
 from bonexage.clinic.sentence import plain_sentence
+from bonexage.numbers import interval_name, score, span
 from bonexage.reports import scale
 from bonexage.reports.item import thumbnail
-from bonexage.reports.numbers import interval_name, score, span
 from bonexage.reports.sheet import INK, new_figure
 from bonexage.subject import Sex
 

@@ -10,10 +10,10 @@ from typing import Final
 from PIL import Image
 
 from bonexage.assessment import Assessment, years_and_months
+from bonexage.numbers import interval_name, signed, span
 from bonexage.reports import scale
 from bonexage.reports.document import png_uri
 from bonexage.reports.item import Grey, ReportItem, thumbnail
-from bonexage.reports.numbers import interval_name, signed, span
 
 LARGE_PX: Final = 400
 _SMALL_PX: Final = 200

@@ -76,7 +76,7 @@ def encapsulated_pdf(result: FilmResult, pdf: bytes) -> bytes:
     made.DeviceSerialNumber = about["device_serial_number"]
     made.SoftwareVersions = about["software_versions"]
     made.ContentDate, made.ContentTime = result.moment
-    made.AcquisitionDateTime = "".join(result.moment)
+    made.AcquisitionDateTime = "".join(result.film.moment)
     made.BurnedInAnnotation = "NO" if result.deidentified else "YES"
     made.ConceptNameCodeSequence = [_title()]
     made.SourceInstanceSequence = [_reference(result)]

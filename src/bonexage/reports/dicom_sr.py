@@ -29,10 +29,10 @@ from highdicom.sr.value_types import ContentItem, ContentSequence
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, Assessment, Failure, Interval
 from bonexage.clinic.sentence import plain_sentence
+from bonexage.numbers import percent
 from bonexage.reports import codes
 from bonexage.reports.codes import Concept
 from bonexage.reports.dicom import MANUFACTURER, common, film_dataset, finished
-from bonexage.reports.numbers import percent
 from bonexage.reports.result import MAKER, METHOD, FilmResult, derived_uid
 from bonexage.subject import Subject
 
@@ -154,7 +154,7 @@ def _texts(outcome: Assessment | Failure) -> Iterator[TextContentItem]:
 def comments(outcome: Assessment | Failure) -> Iterator[str]:
     """What a person is told beside the numbers, a sentence each: finding or refusal, interval, cautions."""
     if isinstance(outcome, Failure):
-        yield f"No bone age is given: {outcome.error.problem}. {outcome.error.remedy}."
+        yield f"No bone age is given: {outcome.error.sentence}"
     else:
         yield plain_sentence(outcome)
         if outcome.interval:

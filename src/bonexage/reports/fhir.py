@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from bonexage import __version__
-from bonexage.assessment import Assessment, Interval
+from bonexage.assessment import DISCLAIMER, Assessment, Interval
 from bonexage.clinic.sentence import plain_sentence
 from bonexage.errors import MissingExtra
+from bonexage.numbers import interval_name
 from bonexage.reports import codes
 from bonexage.reports.codes import Concept
-from bonexage.reports.numbers import interval_name
 from bonexage.reports.result import MAKER, METHOD, FilmResult, derived_uid
 
 Resource = dict[str, Any]
@@ -93,7 +93,7 @@ def _device(result: FilmResult) -> Resource:
         "modelNumber": result.model_name,
         "serialNumber": result.model_hash,
         "version": [{"type": {"text": "software"}, "value": __version__}],
-        "note": [{"text": "For research, not for diagnosis."}],
+        "note": [{"text": DISCLAIMER}],
     }
 
 
@@ -123,7 +123,7 @@ def _bone_age(result: FilmResult) -> Resource:
     said: Resource = {"code": _concept(codes.BONE_AGE)}
     outcome = result.outcome
     if not isinstance(outcome, Assessment):
-        why = f"{outcome.error.problem}. {outcome.error.remedy}."
+        why = outcome.error.sentence
         said["dataAbsentReason"] = {"coding": [{"system": _ABSENT, "code": "unknown"}], "text": why}
         return said
     said["valueQuantity"] = _quantity(outcome.bone_age_months, 1, codes.MONTH)
@@ -162,7 +162,7 @@ def _report(result: FilmResult) -> Resource:
         "category": [{"coding": [{"system": _SECTION, "code": "RAD"}]}],
         "code": _concept(codes.PROCEDURE),
         "imagingStudy": [_study(result)],
-        "conclusion": f"{conclusion} For research, not for diagnosis.",
+        "conclusion": f"{conclusion} {DISCLAIMER}",
     }
 
 

@@ -10,15 +10,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bonexage.assessment import Assessment, months_in_words, years_and_months
+from bonexage import __version__
+from bonexage.assessment import DISCLAIMER, Assessment, months_in_words, years_and_months
 from bonexage.atlas.plates import Plate, surrounding_plates
 from bonexage.clinic.growth import describe
 from bonexage.clinic.sentence import nearest_sentence
 from bonexage.clinic.series import visit
+from bonexage.numbers import interval_name, score, span
 from bonexage.reports.growth_chart import growth_chart, in_words
 from bonexage.reports.heat import map_picture, strongest_in_words
 from bonexage.reports.item import Grey, Picture, thumbnail
-from bonexage.reports.numbers import interval_name, score, span
 from bonexage.reports.text import model_errors
 from bonexage.subject import Sex
 
@@ -53,7 +54,7 @@ class FilmReport:
         plates: composite plates to compare it with, by sex and age; last the one that the film looks most
             like to the network, where that is none of these and disagrees with the answer.
         model_errors: how far the model errs, a sentence each.
-        made: the day.
+        made: the day; None where the report is to be the same on every day.
         explanation: what in the film moved the answer; None where the model cannot tell.
     """
 
@@ -61,7 +62,7 @@ class FilmReport:
     film: Grey | None
     plates: tuple[Plate, ...]
     model_errors: tuple[str, ...]
-    made: date
+    made: date | None
     explanation: Drawn | None = None
 
 
@@ -71,7 +72,7 @@ def film_report(
     plates: Iterable[Plate],
     figures: Mapping[str, Any],
     *,
-    made: date,
+    made: date | None,
     months: NDArray[np.float32] | None = None,
 ) -> FilmReport:
     """Put a report together.
@@ -81,7 +82,7 @@ def film_report(
         film: as a `ReportItem` holds it.
         plates: the atlas, of which the nearest are taken: for each reading those of its sex.
         figures: as the model's bundle describes them.
-        made: the day.
+        made: as the report holds it.
         months: what each place of the film moved the answer by, as a `ReportItem` holds it.
     """
     atlas = tuple(plates)
@@ -131,6 +132,12 @@ def model_facts(report: FilmReport) -> list[tuple[str, str]]:
     name, _, digest = report.said.model.partition("@")
     errors = "; ".join(report.model_errors) or "not measured"
     return [("Model", name), ("Hash", digest), ("Mean absolute error", errors)]
+
+
+def made_in_words(report: FilmReport) -> str:
+    """When and with what the report was made."""
+    day = f" on {report.made.isoformat()}" if report.made else ""
+    return f"Made{day} with bonexage {__version__}. {DISCLAIMER}"
 
 
 def chart(report: FilmReport) -> Drawn | None:

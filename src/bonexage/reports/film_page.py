@@ -9,7 +9,6 @@ from typing import Final
 
 from PIL import Image
 
-from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, years_and_months
 from bonexage.atlas.plates import Plate
 from bonexage.clinic.sentence import plain_sentence
@@ -23,6 +22,7 @@ from bonexage.reports.film import (
     chart,
     facts,
     film_alt,
+    made_in_words,
     model_facts,
     plate_caption,
     plates_note,
@@ -84,8 +84,7 @@ def film_page(report: FilmReport) -> str:
         f"<div>{_pairs(facts(report)[1:])}<h2>Cautions</h2>{_cautions(report)}</div></section>",
         _grid(report),
         f"<section><h2>The model</h2>{_pairs(model_facts(report))}</section></main>",
-        f'<footer><p class="soft">Made on {report.made.isoformat()} with bonexage {escape(__version__)}. '
-        f"{escape(DISCLAIMER)}</p></footer>",
+        f'<footer><p class="soft">{escape(made_in_words(report))}</p></footer>',
     ]
     title = f"{TITLE}: {said.file}, {years_and_months(said.bone_age_months)}"
     return document(title, "\n".join(part for part in body if part), style=_STYLE)

@@ -11,8 +11,8 @@ import numpy as np
 from bonexage.assessment import years_and_months
 from bonexage.clinic.growth import AUTHORS, MARKED, age_range_months, standard_deviation_months
 from bonexage.clinic.series import Visit
+from bonexage.numbers import percent
 from bonexage.reports import sheet
-from bonexage.reports.numbers import percent
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:

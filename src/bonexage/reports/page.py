@@ -12,11 +12,11 @@ from typing import Final
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, Assessment, Failure, Interval
+from bonexage.numbers import one_decimal, percent, signed, span
 from bonexage.reports.cards import LARGE_PX, cards
 from bonexage.reports.document import document, figure_html
 from bonexage.reports.figures import ages_by_sex, readings_against_ages
 from bonexage.reports.item import ReportItem, thumbnail
-from bonexage.reports.numbers import one_decimal, percent, signed, span
 from bonexage.reports.sortable import SCRIPT, Cell, sortable
 from bonexage.reports.writing import write_whole
 from bonexage.subject import Sex
@@ -126,7 +126,7 @@ def _keep(items: Iterable[ReportItem]) -> _Kept:
         if len(assessed) < MOST_ROWS:
             shown = item.picture is not None and len(assessed) < MOST_PICTURES
             picture = thumbnail(item.picture, LARGE_PX) if shown and item.picture is not None else None
-            assessed.append(replace(item, picture=picture))
+            assessed.append(replace(item, picture=picture, months=None))
     return _Kept(counts, tuple(ages), tuple(assessed), tuple(failed))
 
 
@@ -149,7 +149,7 @@ def _failures_html(kept: _Kept) -> str:
         return ""
     rows = "".join(
         f"<li><strong>{escape(item.title)}</strong>, {item.outcome.status}: "
-        f"{escape(item.outcome.error.problem)}. {escape(item.outcome.error.remedy)}.</li>"
+        f"{escape(item.outcome.error.sentence)}</li>"
         for item in kept.failed
         if isinstance(item.outcome, Failure)
     )

@@ -23,6 +23,7 @@ from bonexage.reports.film import (
     FilmReport,
     chart,
     facts,
+    made_in_words,
     model_facts,
     plate_caption,
     plates_note,
@@ -70,7 +71,7 @@ def film_pdf(report: FilmReport) -> bytes:
         rightMargin=_MARGIN - 6,
         topMargin=_MARGIN,
         bottomMargin=_MARGIN,
-        title=_text(title),
+        title=_sound(title),
         subject=DISCLAIMER,
         creator=f"bonexage {__version__}",
         lang="en",
@@ -86,8 +87,7 @@ def film_pdf(report: FilmReport) -> bytes:
     for row in _rows(report):
         story += [Spacer(1, 6), row]
     story += [Spacer(1, 6), _words("The model", 10.5, bold=True), _pairs(model_facts(report), _WIDTH)]
-    made = f"Made on {report.made.isoformat()} with bonexage {__version__}. {DISCLAIMER}"
-    sheet.build([*story, Spacer(1, 3), _words(made, 7.5)])
+    sheet.build([*story, Spacer(1, 3), _words(made_in_words(report), 7.5)])
     return out.getvalue()
 
 
@@ -249,8 +249,13 @@ def _style(size: float, *, bold: bool = False, soft: bool = False) -> Any:
 
 
 def _text(text: str) -> str:
-    """Text for a paragraph: what no text can be as an escape, and no markup."""
-    return escape(text.encode(errors="backslashreplace").decode())
+    """Text for a paragraph, in which nothing is markup."""
+    return escape(_sound(text))
+
+
+def _sound(text: str) -> str:
+    """Text with an escape for what no text can hold."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _register_fonts() -> None:

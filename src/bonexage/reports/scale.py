@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Assessment
-from bonexage.reports.numbers import interval_name, span
+from bonexage.numbers import interval_name, span
 
 WIDTH: Final = 260.0
 HEIGHT: Final = 36.0
@@ -62,8 +62,7 @@ def marks(said: Assessment, known_months: float | None = None) -> Iterator[Strok
         yield Stroke(
             ((x, _LINE - 6), (x + 5, _LINE), (x, _LINE + 6), (x - 5, _LINE)), width=1.4, fill="paper"
         )
-    age = said.subject.age_months
-    if age is not None and age <= MAX_BONE_AGE_MONTHS:
+    if (age := _age_on_scale(said)) is not None:
         x = _at(age)
         yield Stroke(((x, _LINE - 8), (x - 4, _LINE - 15), (x + 4, _LINE - 15)), width=0, fill="ink")
     x = _at(said.bone_age_months)
@@ -86,8 +85,13 @@ def legend(said: Assessment) -> str:
     """What the marks of one assessment stand for."""
     told = ["upright: bone age"]
     told += ["bar: interval"] if said.interval else []
-    told += ["triangle: chronological age"] if said.subject.age_months is not None else []
+    told += ["triangle: chronological age"] if _age_on_scale(said) is not None else []
     return f"In years; {'; '.join(told)}."
+
+
+def _age_on_scale(said: Assessment) -> float | None:
+    age = said.subject.age_months
+    return None if age is None or age > MAX_BONE_AGE_MONTHS else age
 
 
 def as_svg(drawn: Iterable[Stroke | Label], words: str) -> str:

@@ -13,9 +13,9 @@ from bonexage.assessment import DISCLAIMER, Caution, Failure, months_in_words, y
 from bonexage.clinic.growth import NORM
 from bonexage.clinic.sentence import series_sentence
 from bonexage.clinic.series import Rate, Series, Visit
+from bonexage.numbers import interval_name, percent, score, span, unsigned
 from bonexage.reports.document import document, figure_html, scrolling
 from bonexage.reports.growth_chart import growth_chart, in_words
-from bonexage.reports.numbers import interval_name, percent, score, span, unsigned
 from bonexage.reports.text import footer
 from bonexage.subject import Sex
 
@@ -73,7 +73,8 @@ def as_dict(followed: Followed) -> dict[str, Any]:
         "sentence": series_sentence(series),
         "cautions": [{"code": one.code, "sentence": one.sentence} for one in followed.cautions],
         "failures": [
-            {"file": one.file, "status": one.status, "message": _why(one)} for one in followed.failures
+            {"file": one.file, "status": one.status, "message": one.error.sentence}
+            for one in followed.failures
         ],
         "norm": NORM,
         "model": followed.model,
@@ -94,7 +95,7 @@ def lines(followed: Followed) -> Iterator[str]:
         yield f"{years_and_months(visit.age_months)}: {', '.join(parts)}"
     yield series_sentence(series)
     yield from (f"Caution: {one.sentence}" for one in followed.cautions)
-    yield from (f"{one.file}: {one.status}: {_why(one)}" for one in followed.failures)
+    yield from (f"{one.file}: {one.status}: {one.error.sentence}" for one in followed.failures)
 
 
 def chart(followed: Followed) -> bytes:
@@ -109,7 +110,7 @@ def render(followed: Followed, drawn: bytes) -> str:
     child = "a child of unknown sex" if series.sex is Sex.UNKNOWN else f"a {series.sex.word}"
     cautions = "".join(f"<li>{escape(one.sentence)}</li>" for one in followed.cautions)
     failures = "".join(
-        f"<li><strong>{escape(one.file)}</strong>, {one.status}: {escape(_why(one))}</li>"
+        f"<li><strong>{escape(one.file)}</strong>, {one.status}: {escape(one.error.sentence)}</li>"
         for one in followed.failures
     )
     body = [
@@ -176,7 +177,3 @@ def _rate_dict(rate: Rate | None) -> dict[str, float] | None:
     if rate is None:
         return None
     return {"value": round(rate.months_a_year, 1), "low": round(rate.low, 1), "high": round(rate.high, 1)}
-
-
-def _why(failure: Failure) -> str:
-    return f"{failure.error.problem}. {failure.error.remedy}."

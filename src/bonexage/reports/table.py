@@ -51,7 +51,7 @@ def record(outcome: Assessment | Failure) -> Record:
     row["model"] = outcome.model
     if isinstance(outcome, Failure):
         row["status"] = outcome.status
-        row["message"] = f"{outcome.error.problem}. {outcome.error.remedy}."
+        row["message"] = outcome.error.sentence
         return row
     row["status"] = "assessed"
     row |= _said(outcome.bone_age_months, outcome.interval)

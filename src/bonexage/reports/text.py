@@ -16,7 +16,7 @@ from bonexage.clinic.growth import describe
 from bonexage.clinic.sentence import nearest_sentence, plain_sentence
 from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import Calibration
-from bonexage.reports.numbers import interval_name, span, with_interval
+from bonexage.numbers import interval_name, signed, span, with_interval
 from bonexage.subject import Sex
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 def line(outcome: Assessment | Failure) -> str:
     """One line: file, bone age, interval, SDS and the codes of the cautions; or why there is none."""
     if isinstance(outcome, Failure):
-        return f"{outcome.file}: {outcome.status}: {outcome.error.problem}. {outcome.error.remedy}."
+        return f"{outcome.file}: {outcome.status}: {outcome.error.sentence}"
     parts = [outcome.age_in_words]
     if outcome.interval:
         parts.append(f"{interval_name(outcome.interval)} {span(outcome.interval)} months")
     if outcome.sds:
-        parts.append(f"SDS {outcome.sds.value:+.1f}")
+        parts.append(f"SDS {signed(outcome.sds.value)}")
     codes = "; ".join(caution.code for caution in outcome.cautions)
     return f"{outcome.file}: {', '.join(parts)}" + (f" [{codes}]" if codes else "")
 
@@ -161,7 +161,7 @@ def table(
         else:
             cells |= {
                 "Bone age": outcome.age_in_words,
-                "SDS": f"{outcome.sds.value:+.1f}" if outcome.sds else "",
+                "SDS": signed(outcome.sds.value) if outcome.sds else "",
                 "Cautions": "; ".join(caution.code for caution in outcome.cautions),
             }
             if interval and outcome.interval:
@@ -180,7 +180,7 @@ def _score(said: Assessment) -> str:
     """'+2.8, advanced (norm); 90% interval +1.2 to +4.4'."""
     if said.sds is None:
         return ""
-    words = f"{said.sds.value:+.1f}, {describe(said.sds)} ({said.sds.norm})"
+    words = f"{signed(said.sds.value)}, {describe(said.sds)} ({said.sds.norm})"
     if said.interval is None or said.sds.low is None or said.sds.high is None:
         return words
-    return f"{words}; {interval_name(said.interval)} {said.sds.low:+.1f} to {said.sds.high:+.1f}"
+    return f"{words}; {interval_name(said.interval)} {signed(said.sds.low)} to {signed(said.sds.high)}"

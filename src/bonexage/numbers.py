@@ -1,4 +1,4 @@
-"""How a figure with its interval is written, everywhere the same."""
+"""How a figure is written, alone and with its interval: everywhere the same."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def two_decimals(value: float) -> str:
 
 
 def signed(value: float, decimals: int = 1) -> str:
-    """Months of which the direction counts: '+1.3', '−0.4', and '+0.0' for what rounds to nothing."""
-    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "−")
+    """What has a direction: '+1.3', '−0.4', and '0.0' for what rounds to nothing."""
+    rounded = round(value, decimals)
+    return f"{rounded:+.{decimals}f}".replace("-", "−") if rounded else f"{0:.{decimals}f}"
 
 
 def unsigned(value: float) -> str:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bonexage.reports.numbers import signed, two_decimals, with_interval
+from bonexage.numbers import signed, two_decimals, with_interval
 
 FIGURE = {"value": 8.57, "low": 8.12, "high": 9.08}
 
@@ -23,4 +23,4 @@ def test_what_is_not_defined_is_left_out_or_said(nothing: float | None) -> None:
 
 
 def test_what_rounds_to_nothing_has_no_minus() -> None:
-    assert [signed(value) for value in (-0.04, 1.26, -0.4)] == ["+0.0", "+1.3", "−0.4"]
+    assert [signed(value) for value in (-0.04, 1.26, -0.4)] == ["0.0", "+1.3", "−0.4"]
