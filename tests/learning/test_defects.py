@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 def test_mixed_precision_is_chosen_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch, bf16: bool, kind: torch.dtype
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16 or including_emulation
+    )
     gpu = torch.device("cuda")
     assert choose_precision(TINY.optimiser, gpu) == Precision(gpu, kind)
     assert choose_precision(Optimiser(precision="float32"), gpu).autocast is None

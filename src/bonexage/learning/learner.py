@@ -57,7 +57,8 @@ def choose_precision(how: Optimiser, device: torch.device) -> Precision:
         return Precision(device, torch.bfloat16)
     if device.type != "cuda" or how.precision == "float32":
         return Precision(device, None)
-    return Precision(device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return Precision(device, torch.bfloat16 if has_bfloat16 else torch.float16)
 
 
 def first_state(recipe: Recipe, init: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def learner_from(
     if saved["optimiser"] is not None:
         optimiser.load_state_dict(saved["optimiser"])
     scaler = torch.amp.GradScaler(precision.device.type, enabled=precision.autocast is torch.float16)
-    if saved["scaler"] is not None:
+    if saved["scaler"]:  # none at first, and empty where the run was not in float16 before
         scaler.load_state_dict(saved["scaler"])
     if precision.device.type == "cpu" and precision.autocast:
         _widen_strided(network)

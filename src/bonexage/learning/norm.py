@@ -124,12 +124,13 @@ class _Normalised(torch.autograd.Function):
         """What the statistics would give if they were fixed, less what they pass on."""
         shown, weight, mean, variance, count = context.saved_tensors
         moved, weights, biases = gradient, torch.zeros_like(weight), torch.zeros_like(weight)
+        scale = (variance + context.eps).rsqrt()
         if len(shown):
+            # CUDA's kernel for channels_last insists on saved statistics even where they are not asked for.
             moved, weights, biases = torch.ops.aten.native_batch_norm_backward(
-                gradient, shown, weight, mean, variance, None, None, False, context.eps, [True, True, True]
+                gradient, shown, weight, mean, variance, mean, scale, False, context.eps, [True, True, True]
             )
         total = add_up_over_all(torch.stack([weights, biases]).float()) / count
-        scale = (variance + context.eps).rsqrt()
         slope = weight * scale * scale * total[0]
         constant = weight * scale * total[1] - slope * mean
         shape = (1, -1, *[1] * (shown.dim() - 2))
