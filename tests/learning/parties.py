@@ -82,6 +82,10 @@ def end_badly(group: Group, how: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "told":
             raise UnusableData("a planted fault", remedy="Take it out", subject="film.png")
+        if how == "told at length":  # more than a pipe holds
+            raise UnusableData("x" * 300_000, remedy="Take it out")
+        if how == "silent":
+            os._exit(1)
         raise ZeroDivisionError("planted")
     if how == "busy":
         time.sleep(600)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 CPU = torch.device("cpu")
 
 Made = TypeVar("Made")
+_Told: TypeAlias = tuple[float, BonexageError, str]  # when, what, and its traceback
 
 
 class PeerLost(TrainingStopped):
@@ -265,13 +266,22 @@ def _told(problem: BaseException, rank: int, size: int) -> BonexageError:
 
 
 def _await(members: Sequence[tuple[BaseProcess, connection.Connection]]) -> None:
-    """Wait until all have ended well, or raise the error that came first."""
+    """Wait until all have ended well, or raise the error that came first.
+
+    What they tell is taken as it comes: a pipe holds little, and who fills it does not end.
+    """
     running = {process.sentinel: process for process, _ in members}
+    silent = {pipe for _, pipe in members}
+    told: list[_Told] = []
     until: float | None = None
     while running and (until is None or time.monotonic() < until):
         left = None if until is None else max(0.0, until - time.monotonic())
-        for sentinel in connection.wait(list(running), left):
-            process = running.pop(cast("int", sentinel))
+        for ready in connection.wait([*running, *silent], left):
+            if ready in silent:
+                silent.remove(ready)
+                told += _taken(ready)
+                continue
+            process = running.pop(cast("int", ready))
             process.join()
             if process.exitcode and until is None:
                 until = time.monotonic() + SECONDS_FOR_REASONS
@@ -284,9 +294,25 @@ def _await(members: Sequence[tuple[BaseProcess, connection.Connection]]) -> None
             f"process {killed[0] + 1} of {len(members)} was killed (signal {signal})",
             remedy="If it was for want of memory, use a smaller batch, or accumulate; go on with --resume",
         )
-    told = [pipe.recv() for _, pipe in members if pipe.poll()]
-    _, error, where = min(told, key=lambda each: (isinstance(each[1], PeerLost), each[0]))
+    for pipe in silent:
+        told += _taken(pipe) if pipe.poll() else []
+    causes = [each for each in told if not isinstance(each[1], PeerLost)]
+    if not causes:
+        raise TrainingStopped(
+            f"one of {len(members)} processes ended before it could say why",
+            remedy="Look above for what it printed; a script that starts processes needs "
+            "`if __name__ == '__main__':`",
+        )
+    _, error, where = min(causes, key=lambda each: each[0])
     raise error from RuntimeError(where)
+
+
+def _taken(pipe: connection.Connection) -> list[_Told]:
+    """What a process told; nothing where it has ended without a word."""
+    try:
+        return [pipe.recv()]
+    except EOFError:
+        return []
 
 
 def _end(processes: Sequence[BaseProcess]) -> None:
