@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,22 @@ def test_only_what_changed_is_read_again(films: list[Path], tmp_path: Path) -> N
     cache, decoded = build(films, tmp_path / "cache")
     assert decoded == 1
     assert np.array_equal(cache.pixels[cache.row_of[films[2]]], place(read_radiograph(films[2]).pixels, HOW))
+
+
+def test_two_builds_at_a_time_take_turns(films: list[Path], tmp_path: Path) -> None:
+    folder, other = tmp_path / "cache", [write_film(tmp_path / f"b{n}.png", 50 + n, 40, 32) for n in range(5)]
+    second: list[Future[Cache]] = []
+    with ThreadPoolExecutor(1) as beside:
+
+        def start_another(done: int, total: int) -> None:
+            second.append(beside.submit(build_cache, other, HOW, folder))
+            time.sleep(0.5)
+            assert not second[0].done()
+
+        first = build_cache(films, HOW, folder, progress=start_another)
+    for cache, asked in ((first, films), (second[0].result(), other)):
+        for film in asked:
+            assert np.array_equal(cache.pixels[cache.row_of[film]], place(read_radiograph(film).pixels, HOW))
 
 
 def test_a_renamed_film_and_a_copy_are_known(films: list[Path], tmp_path: Path) -> None:

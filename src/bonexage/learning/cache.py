@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from bonexage.errors import UnreadableFile, UnusableData
@@ -56,7 +57,8 @@ def build_cache(
     """Place every film once, on all cores, and map the result.
 
     Films are known by the hash of their content, so a film that was placed before, under whatever name,
-    is not read again; a changed film is. A build that was stopped goes on where it was.
+    is not read again; a changed film is. A build that was stopped goes on where it was; of two at a time, the
+    second waits for the first.
 
     Args:
         films: files.
@@ -71,14 +73,15 @@ def build_cache(
     """
     home = folder / cache_key(how, locator)
     home.mkdir(parents=True, exist_ok=True)
-    row_of_hash = _read_index(home / "index.csv")
-    hashes, problems = _hash_films(films)
-    fresh: dict[str, Path] = {}
-    for path, digest in hashes.items():
-        if digest not in row_of_hash:
-            fresh.setdefault(digest, path)
+    hashes, problems = hash_films(films)
     placer = partial(_place_chunk, how=how, locator=locator, store=home / "films.u8")
-    problems += _place_films(fresh, how, home, row_of_hash, placer, progress)
+    with FileLock(home / "lock"):
+        row_of_hash = _read_index(home / "index.csv")
+        fresh: dict[str, Path] = {}
+        for path, digest in hashes.items():
+            if digest not in row_of_hash:
+                fresh.setdefault(digest, path)
+        problems += _place_films(fresh, how, home, row_of_hash, placer, progress)
     if problems and not skip_unreadable:
         raise UnusableData(
             f"{len(problems)} films cannot be used:\n  " + "\n  ".join(problems) + "\n",
@@ -105,7 +108,8 @@ def cache_key(how: Preprocessing, locator: bytes | None = None) -> str:
     return hashlib.sha256(f"{READING}/{PLACING}/{finder}/{astuple(how)}".encode()).hexdigest()[:16]
 
 
-def _hash_films(films: Iterable[Path]) -> tuple[dict[Path, str], list[str]]:
+def hash_films(films: Iterable[Path]) -> tuple[dict[Path, str], list[str]]:
+    """The SHA-256 of each file by its path, and what is wrong with each that cannot be read."""
     hashes: dict[Path, str] = {}
     problems: list[str] = []
     for path in films:

@@ -13,8 +13,9 @@ import numpy as np
 from bonexage.disk import write_atomically
 from bonexage.errors import WrongUse
 from bonexage.learning.cache import build_cache
-from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, split_children
-from bonexage.learning.recipe import Distil, recipe_from_table
+from bonexage.learning.dataset import Part, TrainingFilm
+from bonexage.learning.dealt import parts_of
+from bonexage.learning.recipe import Distil
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.preprocess import normalise
 from bonexage.model.runtime import Runtime
@@ -87,15 +88,13 @@ def taught(
 def check_teacher(teacher: Bundle, films: Sequence[TrainingFilm], hashes: Mapping[Path, str]) -> None:
     """Refuse a teacher that knows what a run holds out, or of which that cannot be told.
 
-    Its recorded parts are dealt out again among the films of the folders it was trained on, and are its own
-    if the fingerprint they give is the one it recorded; of an ensemble, the one that each member did. Then
-    every child held out for validation here must have been held out by it, and every child for calibration
+    Every child held out for validation here must have been held out by it, and every child for calibration
     here for calibration.
 
     Raises:
         WrongUse: it is refused.
     """
-    part_of = _parts_of(teacher, films, hashes)
+    part_of = parts_of(teacher, films, hashes)
     if part_of is None:
         raise WrongUse(
             "it cannot be told which of these children the teacher learned from",
@@ -113,26 +112,6 @@ def check_teacher(teacher: Bundle, films: Sequence[TrainingFilm], hashes: Mappin
             remedy="Take one that was trained with the same [parts] on the same data folders",
             subject=teacher.model,
         )
-
-
-def _parts_of(
-    teacher: Bundle, films: Sequence[TrainingFilm], hashes: Mapping[Path, str]
-) -> dict[str, Part] | None:
-    """In which part the teacher had each child; None where what it recorded does not say so for certain."""
-    described = teacher.description
-    table = described.recipe.get("parts")
-    if table is None:
-        return None
-    parts = recipe_from_table({"name": described.name, "parts": table}, source=teacher.model).parts
-    names = {folder["name"] for folder in described.data.get("folders", ())}
-    theirs = [film for film in films if film.folder.name in names]
-    children = {film.film.id: film.film for film in theirs}
-    part_of = split_children(tuple(children.values()), parts)
-    dealt = [replace(film, part=part_of[film.film.id]) for film in theirs if film.film.path in hashes]
-    recorded = {member.get("fingerprint") for member in described.members} or {
-        described.data.get("fingerprint")
-    }
-    return part_of if recorded == {fingerprint(dealt, hashes)} else None
 
 
 def _read_all(
