@@ -71,6 +71,15 @@ def test_a_whole_network_is_loaded_with_its_head(tmp_path: Path) -> None:
     assert torch.equal(network.head[2].weight, trained.head[2].weight)
 
 
+def test_a_runs_own_checkpoint_is_loaded_as_it_would_be_exported(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    learned, average = empty_network(SMALL).state_dict(), empty_network(SMALL).state_dict()
+    torch.save({"network": learned, "average": average, "progress": {"epoch": 3}}, tmp_path / "best.pt")
+    network = empty_network(SMALL)
+    load_weights(network, tmp_path / "best.pt")
+    assert torch.equal(network.head[2].weight, average["head.2.weight"])
+
+
 def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
     features, _ = build_features("test_resnet")
     save_file(features.state_dict(), tmp_path / "other.safetensors")

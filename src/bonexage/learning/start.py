@@ -99,8 +99,8 @@ def load_weights(network: BoneAgeNetwork, file: Path) -> str:
 def read_state(file: Path) -> dict[str, Tensor]:
     """The tensors in a safetensors or `.pth` file, never unpickling anything else.
 
-    A `module.` before the keys and a dict around them (`model_state_dict`, `state_dict`, `model`) are
-    taken off.
+    A `module.` before the keys and a dict around them (`model_state_dict`, `state_dict`, `model`; of a run's
+    own checkpoint `average`) are taken off.
 
     Raises:
         WrongUse: the file is missing, damaged, holds more than tensors, or no tensors.
@@ -119,7 +119,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
             remedy="Save the state_dict alone, or as .safetensors",
             subject=str(file),
         ) from problem
-    for wrapper in ("model_state_dict", "state_dict", "model"):
+    for wrapper in ("model_state_dict", "state_dict", "model", "average"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     tensors = {
