@@ -32,11 +32,12 @@ from bonexage.evaluation.evaluate import measure
 from bonexage.evaluation.metrics import mean_over_children
 from bonexage.evaluation.result import Measured
 from bonexage.learning.dataset import Part
+from bonexage.learning.dealt import held_out_films
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
-from intervals import held_out, tell
+from intervals import tell
 
 OUT = Path(__file__).parents[1] / "evaluation" / "cautions"
 MOST_ORDINARY = 0.02
@@ -162,16 +163,17 @@ def far_apart(read: Sequence[Measured]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for given in (True, False):
         apart = [
-            abs(one.outcome.bone_age_months - one.film.bone_age_months)
+            (abs(one.outcome.bone_age_months - one.film.bone_age_months), one.film.id)
             for one in read
             if isinstance(one.outcome, Assessment)
             and given == any(caution.code == "likely-to-disagree" for caution in one.outcome.cautions)
         ]
         if apart:
+            errors, children = np.array([error for error, _ in apart]), [child for _, child in apart]
             found["with" if given else "without"] = {
                 "films": len(apart),
-                "mae_months": mean_over_children(apart).as_dict(),
-                "far_apart": mean_over_children([float(each > FAR_APART_MONTHS) for each in apart]).as_dict(),
+                "mae_months": mean_over_children(errors, children).as_dict(),
+                "far_apart": mean_over_children(errors > FAR_APART_MONTHS, children).as_dict(),
             }
     return found
 
@@ -181,7 +183,7 @@ def main() -> int:
     if data is None:
         return 0
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
-    films = held_out(assessor.bundle, data)
+    films = held_out_films(assessor.bundle, data)
     read = measure(assessor, [each.film for each in films], progress=tell)
     shares = ordinary(read)
     for code, share in shares.items():

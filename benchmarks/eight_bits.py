@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from at_hand import films_folder
 from bonexage.errors import BonexageError
-from bonexage.learning.dataset import Part, TrainingFilm, gather_films
-from bonexage.learning.recipe import recipe_from_table
+from bonexage.learning.dataset import Part, TrainingFilm
+from bonexage.learning.dealt import films_of_bundle
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.model.preprocess import normalise
@@ -91,11 +91,9 @@ def static(graph: bytes, feeds: Sequence[Feeds]) -> bytes:
 
 
 def films_of(part: Part, data: Path, number: int) -> list[TrainingFilm]:
-    """Films of a part of the carried model's training, evenly over all of them."""
-    description = load_bundle().description
-    parts = recipe_from_table(dict(description.recipe), source="the bundle").parts
-    folders = [data / folder["name"] for folder in description.data["folders"]]
-    films = [film for film in gather_films(folders, parts)[0] if film.part is part]
+    """Films of a part of the carried model's training, one a child, evenly over all of them."""
+    of_child = {film.film.id: film for film in films_of_bundle(load_bundle(), data) if film.part is part}
+    films = list(of_child.values())
     return films[:: max(1, len(films) // number)][:number]
 
 

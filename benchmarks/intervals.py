@@ -25,8 +25,8 @@ from at_hand import films_folder
 from bonexage.assessment import Assessment
 from bonexage.disk import write_atomically
 from bonexage.evaluation.evaluate import measure
-from bonexage.learning.dataset import Part, TrainingFilm, gather_films
-from bonexage.learning.recipe import recipe_from_table
+from bonexage.learning.dataset import Part
+from bonexage.learning.dealt import films_of_bundle, held_out_films
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.calibration import BAND_MONTHS, Calibration, Cell, fit_calibration
@@ -116,27 +116,15 @@ def methods(heaping: Heaping) -> dict[str, Method]:
     }
 
 
-def labelled(bundle: Bundle, data: Path) -> tuple[TrainingFilm, ...]:
-    """The films of a bundle's training, each with its part."""
-    parts = recipe_from_table(dict(bundle.description.recipe), source="the bundle").parts
-    folders = [data / folder["name"] for folder in bundle.description.data["folders"]]
-    return gather_films(folders, parts)[0]
-
-
-def held_out(bundle: Bundle, data: Path) -> list[TrainingFilm]:
-    """Those that its network did not learn from."""
-    return [film for film in labelled(bundle, data) if film.part is not Part.TRAINING]
-
-
 def heaping_of(bundle: Bundle, data: Path) -> Heaping:
     """Where the labels of the films heap that its network learned from."""
-    films = [film.film for film in labelled(bundle, data) if film.part is Part.TRAINING]
+    films = [film.film for film in films_of_bundle(bundle, data) if film.part is Part.TRAINING]
     return fit_heaping((film.sex, film.bone_age_months) for film in films)
 
 
-def held_out_films(assessor: Assessor, data: Path) -> list[HeldOut]:
+def held_out_readings(assessor: Assessor, data: Path) -> list[HeldOut]:
     """Those films as the bundle reads them."""
-    films = [each.film for each in held_out(assessor.bundle, data)]
+    films = [each.film for each in held_out_films(assessor.bundle, data)]
     read = measure(assessor, films, progress=tell)
     return [
         HeldOut(
@@ -236,7 +224,7 @@ def main() -> None:
     if data is None:
         return
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
-    films = held_out_films(assessor, data)
+    films = held_out_readings(assessor, data)
     found = tally(films, heaping_of(assessor.bundle, data))
     for name, by_coverage in found.items():
         print(name)

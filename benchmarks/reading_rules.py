@@ -8,14 +8,13 @@ With `every` (a number) only each so-many-th film of rsna-100px is taken.
 from __future__ import annotations
 
 import io
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from at_hand import films_folder
 from bonexage.reading.framing import is_inverted, without_borders
 
 FOLDERS = (
@@ -33,7 +32,9 @@ Levels = NDArray[np.uint8]
 
 
 def main() -> None:
-    data = Path(os.environ["BONEXAGE_DATA"])
+    data = films_folder("the data folders")
+    if data is None:
+        return
     every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     for folder in FOLDERS:
         paths = sorted(path for path in (data / folder).iterdir() if path.suffix in (".png", ".jpg"))

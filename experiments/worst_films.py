@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from bonexage.assessment import DISCLAIMER
 from bonexage.disk import write_atomically
-from bonexage.errors import RefusedRadiograph, WrongUse
-from bonexage.learning.dataset import Part, TrainingFilm, gather_films
+from bonexage.errors import RefusedRadiograph
+from bonexage.learning.dataset import Part, TrainingFilm
+from bonexage.learning.dealt import held_out_films
 from bonexage.learning.export import export_run
-from bonexage.learning.recipe import recipe_from_table
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.model.cautions import TURNED_DEGREES
@@ -104,26 +104,6 @@ class Signs:
     neighbours_months: float | None = None
     others_months: float | None = None
     other_film_months: float | None = None
-
-
-def held_out(bundle: Bundle, data: Path) -> list[TrainingFilm]:
-    """The validation and calibration films of the run that made a bundle, from folders of the same names.
-
-    Raises:
-        WrongUse: it is an ensemble whose members had other films held out.
-    """
-    described = bundle.description
-    if any(place.startswith("parts.") for one in described.members for place in one["recipe_changes"]):
-        raise WrongUse(
-            "the members of this ensemble had other films held out",
-            remedy="Name one of their runs",
-            subject=bundle.model,
-        )
-    table = {"name": described.name, "parts": described.recipe.get("parts", {})}
-    parts = recipe_from_table(table, source=bundle.model).parts
-    folders = [data / folder["name"] for folder in described.data["folders"]]
-    films, _ = gather_films(folders, parts, skip_unreadable=True)
-    return [film for film in films if film.part is not Part.TRAINING]
 
 
 def look(bundle: Bundle, films: Sequence[TrainingFilm]) -> Iterator[Seen]:
@@ -335,7 +315,7 @@ def main() -> None:
     out = asked.out or ROOT / "runs" / "worst" / bundle.description.name
     if out.resolve().is_relative_to(ROOT) and not out.resolve().is_relative_to(ROOT / "runs"):
         sys.exit(f"{out} might be committed: films may be written only to runs/, or outside the checkout.")
-    films = held_out(bundle, Path(data))
+    films = held_out_films(bundle, Path(data))
     seen = []
     for each in look(bundle, films):
         seen.append(each)

@@ -17,7 +17,6 @@ from worst_films import (
     Signs,
     draw,
     guess,
-    held_out,
     look,
     neighbours_months,
     outside,
@@ -26,8 +25,9 @@ from worst_films import (
     write_table,
 )
 
-from bonexage.errors import RefusedRadiograph, WrongUse
+from bonexage.errors import RefusedRadiograph, UnusableData
 from bonexage.learning.dataset import Part, TrainingFilm
+from bonexage.learning.dealt import held_out_films
 from bonexage.learning.recipe import recipe_to_table
 from bonexage.model.bundle import Bundle
 from bonexage.model.frame import FRAME_WIDTH, HandFrame
@@ -56,7 +56,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def seen(bundle: Bundle, data: Path) -> list[Seen]:
-    return list(look(bundle, held_out(bundle, data)))
+    return list(look(bundle, held_out_films(bundle, data)))
 
 
 def film(child: str, months: float, sex: Sex = Sex.MALE, part: Part = Part.VALIDATION) -> TrainingFilm:
@@ -72,8 +72,8 @@ def test_only_films_that_were_not_learned_from_are_looked_at(seen: list[Seen]) -
 def test_an_ensemble_of_folds_has_no_films_that_none_of_it_learned_from(bundle: Bundle, data: Path) -> None:
     members = ({"recipe_changes": {}}, {"recipe_changes": {"parts.fold": 2}})
     folds = replace(bundle, description=replace(bundle.description, members=members))
-    with pytest.raises(WrongUse, match="held out"):
-        held_out(folds, data)
+    with pytest.raises(UnusableData, match="learned from"):
+        held_out_films(folds, data)
 
 
 def test_the_worst_are_validation_films_the_largest_error_first(seen: list[Seen]) -> None:
@@ -198,7 +198,7 @@ def test_a_film_that_is_refused_is_listed_with_its_reason(
         raise RefusedRadiograph("no hand", remedy="Give one")
 
     monkeypatch.setattr(worst_films.Assessor, "place", refuse)
-    (first, *_) = look(bundle, held_out(bundle, data)[:1])
+    (first, *_) = look(bundle, held_out_films(bundle, data)[:1])
     assert first.months is None
     assert "no hand" in first.reason
     assert worst([replace(first, film=replace(first.film, part=Part.VALIDATION))]) == []
