@@ -47,6 +47,24 @@ def test_figures_of_four_films_are_those_computed_by_hand():
     assert found.interval_width_months.value == pytest.approx((10 + 9 + 10 + 40) / 4)
 
 
+@pytest.mark.parametrize("children", [2, 16, 50])
+def test_a_share_of_all_or_none_has_the_exact_interval(children):
+    labelled = np.linspace(24, 200, children)
+    found = agreement(labelled + 9, labelled)
+    for share, counted in ((found.within_6_months, 0), (found.within_12_months, children)):
+        exact = stats.binomtest(counted, children).proportion_ci(0.95, method="exact")
+        assert (share.low, share.high) == pytest.approx((exact.low, exact.high))
+
+
+def test_a_mean_over_films_draws_children_with_all_their_films():
+    values = np.random.default_rng(0).normal(size=40)
+    once = mean_over_children(values)
+    twice = mean_over_children(np.repeat(values, 2), [str(n // 2) for n in range(80)])
+    assert (twice.value, twice.low, twice.high) == pytest.approx((once.value, once.low, once.high), abs=0.02)
+    apart = mean_over_children(np.repeat(values, 2))
+    assert apart.high - apart.low < 0.8 * (twice.high - twice.low)
+
+
 def _r2(predicted, labelled, axis=-1):
     unexplained = ((predicted - labelled) ** 2).sum(axis=axis)
     return 1 - unexplained / ((labelled - labelled.mean(axis=axis, keepdims=True)) ** 2).sum(axis=axis)

@@ -276,7 +276,7 @@ def _contrast(pairs: Sequence[tuple[Predicted, Predicted]], *, seed: int, resamp
     labelled = [one.labelled_months for one, _ in pairs]
     children = [one.id for one, _ in pairs]
     said = [[film.said_months for film in side] for side in zip(*pairs, strict=True)]
-    each = [agreement(model, labelled, children=children, seed=seed) for model in said]
+    each = [agreement(model, labelled, children=children, seed=seed, resamples=resamples) for model in said]
     errors = [np.abs(np.asarray(model, dtype=np.float64) - labelled) for model in said]
     gap = paired_difference(errors[0], errors[1], children, seed=seed, resamples=resamples)
     return Contrast(len(pairs), each[0].children, each[0].mae_months, each[1].mae_months, gap)

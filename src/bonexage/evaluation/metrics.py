@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE: Final = 0.95
 LIMITS_SD: Final = 1.96  # Bland and Altman, Lancet 1986: limits of agreement are mean +- 1.96 SD
+SHARES: Final = ("within_6_months", "within_12_months", "within_24_months", "covered")
 _CELLS_AT_ONCE: Final = 4_000_000
 
 Floats = NDArray[np.float64]
@@ -91,7 +92,8 @@ def agreement(
     """Compare predicted with labelled bone ages.
 
     Intervals are 95% percentile bootstrap intervals: children, not films, are drawn with replacement, each
-    with all their films. The order of the films changes nothing.
+    with all their films. A share of 0 or 1, which no draw moves, has the exact interval instead. The order of
+    the films changes nothing.
 
     Args:
         predicted: months `[n]`.
@@ -116,16 +118,20 @@ def agreement(
     _, owner_of = np.unique(np.arange(len(table)) if children is None else owners[order], return_inverse=True)
     count = int(owner_of.max()) + 1
 
-    values = _statistics(np.ones((1, len(table))), table)
-    lows, highs = _percentiles(table, owner_of, seed=seed, resamples=resamples) if count > 1 else ({}, {})
+    values = {name: float(one[0]) for name, one in _statistics(np.ones((1, len(table))), table).items()}
+    ends = _percentiles(table, owner_of, seed=seed, resamples=resamples) if count > 1 else {}
+    ends |= {name: _exact_ends(values[name], count) for name in SHARES if values.get(name) in (0, 1)}
     return Agreement(
         films=len(table),
         children=count,
-        **{
-            name: Figure(float(value[0]), lows.get(name, math.nan), highs.get(name, math.nan))
-            for name, value in values.items()
-        },
+        **{name: Figure(value, *ends.get(name, (math.nan, math.nan))) for name, value in values.items()},
     )
+
+
+def _exact_ends(share: float, children: int) -> tuple[float, float]:
+    """The exact interval of a share of 0 or 1, which no draw moves (Clopper, Pearson, Biometrika 1934)."""
+    tail = ((1 - CONFIDENCE) / 2) ** (1 / children)
+    return (tail, 1.0) if share else (0.0, 1 - tail)
 
 
 def _tabulate(predicted: ArrayLike, labelled: ArrayLike, intervals: ArrayLike | None) -> Floats:
@@ -147,17 +153,16 @@ def _tabulate(predicted: ArrayLike, labelled: ArrayLike, intervals: ArrayLike | 
 
 def _percentiles(
     table: Floats, owner_of: NDArray[np.intp], *, seed: int, resamples: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Low and high ends of every figure over resamples of the children."""
+) -> dict[str, tuple[float, float]]:
+    """Low and high end of every figure over resamples of the children."""
     parts = [_statistics(times, table) for times in drawn_again(owner_of, seed=seed, resamples=resamples)]
-    lows: dict[str, float] = {}
-    highs: dict[str, float] = {}
+    ends: dict[str, tuple[float, float]] = {}
     for name in parts[0]:
         drawn_values = np.concatenate([part[name] for part in parts])
         drawn_values = drawn_values[~np.isnan(drawn_values)]
         if drawn_values.size:
-            lows[name], highs[name] = middle_of(drawn_values)
-    return lows, highs
+            ends[name] = middle_of(drawn_values)
+    return ends
 
 
 def drawn_again(owner_of: NDArray[np.intp], *, seed: int, resamples: int) -> Iterator[Floats]:
@@ -181,10 +186,20 @@ def drawn_again(owner_of: NDArray[np.intp], *, seed: int, resamples: int) -> Ite
         yield times[:, owner_of].astype(np.float64)
 
 
-def mean_over_children(values: ArrayLike, *, seed: int = 0, resamples: int = 2000) -> Figure:
-    """The mean of values `[n]`, each of another child, with its 95% percentile bootstrap interval."""
+def mean_over_children(
+    values: ArrayLike, children: Sequence[str] | None = None, *, seed: int = 0, resamples: int = 2000
+) -> Figure:
+    """The mean of values `[n]` with its 95% percentile bootstrap interval.
+
+    Args:
+        values: one a film.
+        children: of which child each film is; None where every film is of another child.
+        seed: of the resampling.
+        resamples: how many times children are drawn.
+    """
     known = np.asarray(values, dtype=np.float64)
-    drawn = drawn_again(np.arange(len(known)), seed=seed, resamples=resamples)
+    owners = np.arange(len(known)) if children is None else np.asarray(children, dtype=str)
+    drawn = drawn_again(np.unique(owners, return_inverse=True)[1], seed=seed, resamples=resamples)
     means = [times @ known / times.sum(axis=1) for times in drawn]
     return Figure(float(known.mean()), *middle_of(np.concatenate(means)))
 

@@ -11,7 +11,7 @@ from bonexage import __version__, numbers
 from bonexage.assessment import DISCLAIMER
 from bonexage.evaluation import pictures
 from bonexage.evaluation.coverage import HeldCell
-from bonexage.evaluation.metrics import Agreement, Figure
+from bonexage.evaluation.metrics import SHARES, Agreement, Figure
 from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group
 from bonexage.model.bundle import Description
 from bonexage.reports.document import document, figure_html
@@ -22,7 +22,6 @@ WORST: Final = 10
 MOST_LISTED: Final = 500
 
 _MONTHS: Final = ("mae_months", "median_months", "rmse_months", "bias_months")
-_SHARES: Final = ("within_6_months", "within_12_months", "within_24_months")
 _NAMES: Final = {
     "mae_months": "Mean absolute difference (MAD, also MAE)",
     "median_months": "Median absolute difference",
@@ -93,7 +92,7 @@ def render(evaluation: Evaluation, drawn: Mapping[str, bytes]) -> str:
         ),
         _groups_html(
             evaluation,
-            ("r2", *_SHARES, "covered", "interval_width_months"),
+            ("r2", *SHARES, "interval_width_months"),
             "R², shares of films, and intervals",
         ),
         "</section>",
@@ -313,7 +312,8 @@ def _methods(evaluation: Evaluation) -> str:
         "R² is 1 − SSE/SST about the labels' mean. Limits of agreement are the mean difference ± 1.96 "
         "standard deviations (Bland and Altman, Lancet 1986;1:307–310). All intervals are 95% percentile "
         f"bootstrap intervals: children were drawn with replacement {evaluation.resamples:,} times (seed "
-        f"{evaluation.seed}), each with all their films; films of the same id are of the same child."
+        f"{evaluation.seed}), each with all their films; films of the same id are of the same child. "
+        "A share of 0% or 100%, which no draw moves, has the exact interval (Clopper and Pearson 1934)."
     )
     if evaluation.overall.covered:
         text += (
@@ -370,7 +370,7 @@ def _number(name: str, value: float) -> str:
         return "–"
     if name == "r2":
         return f"{value:.3f}".replace("-", "−")
-    if name in _SHARES or name == "covered":
+    if name in SHARES:
         return f"{value:.1%}"
     return (
         numbers.signed(value)
