@@ -74,7 +74,7 @@ def calibrated(tmp_path: Path, site) -> SiteCalibration:
 
 def test_a_model_without_intervals_gets_them(tmp_path: Path, calibrated: SiteCalibration) -> None:
     assert calibrated.own is None
-    assert not calibrated.differs
+    assert not calibrated.departs
     loaded = load_bundle(tmp_path / "first.zip")
     assert loaded.description.calibration is not None
     assert loaded.description.calibration.count == FILMS
@@ -86,19 +86,19 @@ def test_a_model_without_intervals_gets_them(tmp_path: Path, calibrated: SiteCal
 
 
 @pytest.mark.parametrize(
-    ("fault", "differs"), [({}, False), ({"shift": 8.0}, True), ({"swapped": True}, True)]
+    ("fault", "departs"), [({}, False), ({"shift": 8.0}, True), ({"swapped": True}, True)]
 )
 def test_films_that_differ_are_told_from_films_that_do_not(
-    tmp_path: Path, calibrated: SiteCalibration, site, fault: dict[str, object], differs: bool
+    tmp_path: Path, calibrated: SiteCalibration, site, fault: dict[str, object], departs: bool
 ) -> None:
     assessor = Assessor(calibrated.bundle, threads=1)
     found = calibrate(assessor, [site("second", 2, **fault)], tmp_path / "second.zip")
     assert found.own is not None
-    assert found.differs is differs
-    assert ("use the new intervals" in " ".join(found.sentences())) is differs
+    assert found.departs is departs
+    assert ("use the new ones" in " ".join(found.sentences())) is departs
     again = Assessor(found.bundle, threads=1)
     third = calibrate(again, [site("third", 3, **fault)], tmp_path / "third.zip")
-    assert not third.differs
+    assert not third.departs
 
 
 def test_nothing_but_the_calibration_and_the_card_changes(tmp_path: Path, site) -> None:
@@ -143,6 +143,6 @@ def test_the_command_says_what_it_found_and_warns_of_films_that_were_learned_fro
         app, ["calibrate", str(tmp_path / "first.zip"), "--data", str(folder), "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
-    assert "use the new intervals" in result.stdout
+    assert "use the new ones" in result.stdout
     assert "learned from a folder of the name drawn" in result.stderr
     assert load_bundle(out).description.calibration is not None

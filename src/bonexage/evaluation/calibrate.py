@@ -40,7 +40,7 @@ class SiteCalibration:
     left_out: int
 
     @property
-    def differs(self) -> bool:
+    def departs(self) -> bool:
         """Whether the old intervals depart from their coverage here, by predicted age, significant at 1%."""
         return self.own is not None and any(cell.departs for cell in self.own.by_reading)
 
@@ -49,9 +49,9 @@ class SiteCalibration:
         if self.own is not None:
             yield from self.own.sentences()
             yield (
-                "So these films differ from those that the model was calibrated on: use the new intervals."
-                if self.differs
-                else "So nothing shows that these films differ from those that the model was calibrated on."
+                "So the model's own intervals do not hold their share here: use the new ones."
+                if self.departs
+                else "So nothing shows that the model's own intervals do not hold their share here."
             )
         calibration = self.bundle.description.calibration
         yield f"New intervals: {calibrated(calibration)}."
@@ -92,7 +92,7 @@ def calibrate(
     measured = measure(assessor, films, coverage=coverage, progress=progress)
     first: dict[str, int] = {}
     for at, one in enumerate(measured):
-        if isinstance(one.outcome, Assessment) and one.film.sex is not Sex.UNKNOWN:
+        if isinstance(one.outcome, Assessment):
             first.setdefault(one.film.id, at)
     pairs: Pairs = [
         (one.film, one.outcome)
@@ -102,7 +102,7 @@ def calibrate(
     names = " + ".join(folder.resolve().name for folder in folders)
     if len(pairs) < LEAST_FILMS:
         raise UnusableData(
-            f"only {len(pairs)} children have a film that was assessed, and a labelled sex",
+            f"only {len(pairs)} children have a film that was assessed",
             remedy=f"A calibration needs {LEAST_FILMS} or more, better some hundreds",
             subject=names,
         )
