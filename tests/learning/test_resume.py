@@ -139,13 +139,13 @@ def test_both_checkpoints_damaged_is_an_error_and_touches_neither(copy: Path, da
 def with_room_for(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     """A disk that takes so many bytes more."""
     left = [room]
-    fdopen = os.fdopen
+    before = Path.open
 
-    def opened(handle: int, mode: str = "r", *rest: Any, **more: Any) -> Any:
-        file = fdopen(handle, mode, *rest, **more)
-        return _FullDisk(file, left) if mode == "wb" else file
+    def opened(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        file = before(path, mode, *rest, **more)
+        return _FullDisk(file, left) if mode == "xb" else file
 
-    monkeypatch.setattr(os, "fdopen", opened)
+    monkeypatch.setattr(Path, "open", opened)
 
 
 class _FullDisk:
