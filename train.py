@@ -47,13 +47,14 @@ def run(recipe: Path, data: Path, out: Path, init: Path | None, processes: int) 
         raise MissingExtra("Training", "learn") from missing
     from bonexage.evaluation.evaluate import evaluate_folders
     from bonexage.model.assessor import Assessor
+    from bonexage.reading.folder import split_place
 
     train(read_recipe(recipe), [data], out, resume=has_run(out), init=init, processes=processes)
     if not leads():
         return 0
     bundle = export_run(out, out / "bundle")
     print(f"Bundle: {out / 'bundle'}, {bundle.model}")
-    if (data / "boneage-test-dataset.csv").exists():
+    if all(split_place(data, "test")):
         found = evaluate_folders(Assessor(bundle), [data], out / "evaluation", split="test")
         print(
             f"Test MAE {found.overall.mae_months.value:.2f} months: {out / 'evaluation' / 'evaluation.html'}"

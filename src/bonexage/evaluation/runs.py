@@ -162,7 +162,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
     A place that a run's recipe does not have, or that is not read, is None. Names and remarks are left out.
     """
-    flat = [dict(_flat(run.recipe)) for run in runs]
+    flat = [flat(run.recipe) for run in runs]
     places = dict.fromkeys(place for recipe in flat for place in recipe)
     known = [recipe for recipe in flat if recipe]
     return {
@@ -170,6 +170,17 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
         for place in places
         if place not in _NOT_DECIDING and any(recipe.get(place) != known[0].get(place) for recipe in known)
     }
+
+
+def flat(value: Any, place: str = "") -> dict[str, Any]:
+    """Every single value of a recipe's table by its place, such as `stages.1.epochs`; stages count from 1."""
+    if isinstance(value, Mapping):
+        inner = [(f"{place}.{key}" if place else str(key), each) for key, each in value.items()]
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        inner = [(f"{place}.{number}", each) for number, each in enumerate(value, start=1)]
+    else:
+        return {place: value}
+    return {key: each for name, one in inner for key, each in flat(one, name).items()}
 
 
 def are_comparable(runs: Sequence[Run]) -> bool:
@@ -227,16 +238,3 @@ def _number(text: str | None) -> float:
         return float(text or "")
     except ValueError:
         return math.nan
-
-
-def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every single value of a recipe by its place; stages count from 1."""
-    if isinstance(value, Mapping):
-        inner = list(value.items())
-    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-        inner = list(enumerate(value, start=1))
-    else:
-        yield place, value
-        return
-    for key, each in inner:
-        yield from _flat(each, f"{place}.{key}" if place else str(key))

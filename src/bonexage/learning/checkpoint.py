@@ -29,7 +29,7 @@ class Sums:
         loss: sum of their losses.
         error_months: sum of their absolute errors.
         seconds: time spent on them.
-        waited: seconds of it, summed over processes and divided by their number, spent waiting for films.
+        waited: seconds of it that this process spent waiting for films.
     """
 
     films: int = 0

@@ -27,6 +27,7 @@ from bonexage.subject import Sex
 AGE_BAND_MONTHS = 24.0
 MOST_COPIES = 6
 FILMS_AT_ONCE = 256
+BATCHES_AHEAD = 2
 
 
 class Part(StrEnum):
@@ -55,8 +56,8 @@ def gather_films(
         The films, and a sentence for each that was skipped.
 
     Raises:
-        UnusableData: a folder has no training split, films are missing, a sex is not recorded, or two
-            folders disagree about a child.
+        WrongUse: labels cannot be read, or lack a sex.
+        UnusableData: a folder has no training split, films are missing, or folders disagree about a child.
     """
     found: list[tuple[Path, LabelledFilm]] = []
     skipped: list[str] = []
@@ -67,12 +68,6 @@ def gather_films(
     children: dict[str, LabelledFilm] = {}
     for folder, film in found:
         first = children.setdefault(film.id, film)
-        if film.sex is Sex.UNKNOWN:
-            raise UnusableData(
-                f"the sex of {film.id} is not recorded",
-                remedy="Complete the labels or take the film out of them",
-                subject=str(folder),
-            )
         if (first.bone_age_months, first.sex) != (film.bone_age_months, film.sex):
             raise UnusableData(
                 f"the label of {film.id} differs from that in another folder",
@@ -277,7 +272,7 @@ def resident(films: FilmSet, device: torch.device, room: float) -> FilmSet:
 
 
 def read_batches(
-    films: FilmSet, batches: Sequence[NDArray[np.int64]], *, ahead: int = 2, device: torch.device = CPU
+    films: FilmSet, batches: Sequence[NDArray[np.int64]], *, device: torch.device = CPU
 ) -> Iterator[Batch]:
     """Read batches in order, a few ahead of the one in use, in a thread beside the training.
 
@@ -289,7 +284,7 @@ def read_batches(
         waiting: list[Future[Batch]] = []
         for batch in batches:
             waiting.append(reader.submit(_read_batch, films, batch, pinned))
-            if len(waiting) > ahead:
+            if len(waiting) > BATCHES_AHEAD:
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()

@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from bonexage.disk import write_atomically
+from bonexage.errors import UnusableData
 from bonexage.learning.dataset import Part, gather_films
 from bonexage.learning.hands import find_hands
 from bonexage.learning.memory import keep_memory
@@ -23,6 +24,7 @@ from bonexage.model.frame import FRAME_WIDTH
 from bonexage.model.locate import ANSWER, LOCATOR_SIDE, Locator, distance
 from bonexage.reading.files import read_radiograph
 
+LEARNING_RATE: Final = 2e-3
 _CHANNELS: Final = (16, 32, 64, 128, 192)
 
 
@@ -84,7 +86,6 @@ def train_locator(
     *,
     steps: int,
     batch: int = 64,
-    peak: float = 2e-3,
     seed: int = 0,
     progress: Callable[[str], None] = lambda text: None,
 ) -> LocatorNetwork:
@@ -92,8 +93,8 @@ def train_locator(
     keep_memory()
     torch.manual_seed(seed)
     network = LocatorNetwork().train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     draw = Generator().manual_seed(seed)
     shown: list[tuple[float, float, float]] = []
     for step in range(1, steps + 1):
@@ -169,9 +170,10 @@ def make_locator(
         progress: told how it goes.
 
     Raises:
-        UnusableData: a folder has no training films.
+        UnusableData: there are no training films, no pictures without a hand, or too few hands are found.
     """
     films, _ = gather_films(folders, Parts())
+    pictures = gather_others(others)
     found = find_hands(
         [film.film for film in films],
         out.parent / "hands.csv",
@@ -179,7 +181,14 @@ def make_locator(
     )
     part_of = {film.film.path: film.part for film in films}
     learned = {path: hand for path, hand in found.items() if part_of[path] is not Part.VALIDATION}
-    network = train_locator(gather_hands(learned), gather_others(others), steps=steps, progress=progress)
+    if not learned or len(learned) == len(found):
+        raise UnusableData(
+            f"hands were found in {len(learned)} films to learn from and in {len(found) - len(learned)} to "
+            "measure it on",
+            remedy="Give folders with more films that kept their aspect ratio",
+            subject=", ".join(str(folder) for folder in folders),
+        )
+    network = train_locator(gather_hands(learned), pictures, steps=steps, progress=progress)
     onnx = locator_to_onnx(network)
     write_atomically(out, onnx)
     locator = Locator(onnx)

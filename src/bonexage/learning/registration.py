@@ -35,6 +35,7 @@ from bonexage.learning.template import (
 )
 
 ROUNDS: Final = 3
+_LEAST_AREA: Final = 0.05  # of `Fit.narrowest`: below it, a film is left out
 _INVERSIONS: Final = 40
 _SMOOTH: Final = 5.0  # units over which the step to the mean shape is smoothed
 _CARRIES: Final = 5.0  # and how far around the hand the background goes with it
@@ -100,7 +101,6 @@ def bring_together(
     most: int,
     rounds: int = ROUNDS,
     least_correlation: float = 0.85,
-    least_area: float = 0.05,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Group:
     """Bring films onto a template, then both onto the mean of the films' shapes, round by round.
@@ -116,7 +116,6 @@ def bring_together(
         most: films that are kept, the best.
         rounds: how often the mean shape is taken.
         least_correlation: below it, a film is left out.
-        least_area: as `Fit.narrowest`; below it, a film is left out.
         progress: told after each round how it went.
     """
     films = [resized(film, min(film.shape[0], _ROWS)) for film in films]
@@ -133,7 +132,7 @@ def bring_together(
         finest = FRAME[0] if turn == rounds - 1 else FRAME[0] // 2
         fits = [_closer(fit, films[fit.film], template, finest) for fit in fits]
         fits.sort(key=lambda fit: -fit.quality)
-        good = [fit for fit in fits if fit.correlation >= least_correlation and fit.narrowest >= least_area]
+        good = [fit for fit in fits if fit.correlation >= least_correlation and fit.narrowest >= _LEAST_AREA]
         progress(
             f"round {turn + 1}: {len(good)} of {len(fits)} films, correlation "
             f"{np.median([fit.correlation for fit in fits]):.3f}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bonexage.errors import UnusableData, WrongUse
+from bonexage.evaluation.runs import flat
 from bonexage.learning.dataset import FILM_COLUMNS
 from bonexage.learning.recipe import Recipe, recipe_from_table, recipe_to_table
 
@@ -42,7 +43,7 @@ def check_recipe(recipe: Recipe, out: Path) -> None:
 
 def recipe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What decides a run and differs between two recipes, as tables: by place, before and now."""
-    old, new = _flat(before), _flat(now)
+    old, new = flat(before), flat(now)
     return {
         place: (old.get(place, "not there"), new.get(place, "not there"))
         for place in dict.fromkeys([*old, *new])
@@ -108,17 +109,6 @@ def _count(number: int) -> str:
 def _some(names: Sequence[str]) -> str:
     rest = len(names) - NAMED_AT_MOST
     return ", ".join(names[:NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Every single value of a table by its place, such as `stages.1.epochs`; stages count from 1."""
-    if isinstance(value, Mapping):
-        inner = [(f"{place}.{key}" if place else str(key), each) for key, each in value.items()]
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        inner = [(f"{place}.{number}", each) for number, each in enumerate(value, start=1)]
-    else:
-        return {place: value}
-    return {key: each for name, one in inner for key, each in _flat(one, name).items()}
 
 
 def _lost(path: Path) -> WrongUse:
