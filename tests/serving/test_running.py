@@ -70,6 +70,29 @@ def test_a_connection_without_a_whole_head_of_a_request_is_ended(service: Served
             assert heard.count(b"HTTP/1.1 200") == sent.count(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json"])
+def test_a_client_that_takes_nothing_of_its_answers_is_ended(service: Served, path: str) -> None:
+    place = urlsplit(service.address)
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.connect((place.hostname, place.port))
+    line.settimeout(1.0)
+    many = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode() * 500
+
+    def is_ended() -> bool:
+        try:
+            line.sendall(many)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    eventually(is_ended, seconds=60)
+    line.close()
+    assert httpx.get(f"{service.address}/healthz").text == "ok\n"
+
+
 def test_a_client_that_goes_away_is_noted_and_no_harm(service: Served) -> None:
     begun_upload(service.address).close()
     eventually(lambda: any(event.get("status") == 499 for event in service.events))
