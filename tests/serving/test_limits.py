@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import tempfile
+import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -262,10 +263,21 @@ def test_films_and_rows_are_stored_where_the_keeper_says_and_under_no_client_s_n
     with running(settings(folder, keep=kept)) as client:
         said = post(client, png(), b"no film", name="../../climbed.png")
     assert said.status_code == 200
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    place = f"in/kept/{Path(found[0]).parts[2]}/{said.headers['x-request-id']}"
-    assert found == [f"{place}/{name}" for name in ("1.film", "1.json", "2.film", "2.json")]
-    assert (tmp_path / place / "1.film").read_bytes() == png()
+    (day,) = kept.iterdir()
+    (place,) = day.iterdir()
+    assert place.name != said.headers["x-request-id"]
+    assert sorted(each.name for each in place.iterdir()) == ["1.film", "1.json", "2.film", "2.json"]
+    assert (place / "1.film").read_bytes() == png()
+    assert [(each.stat().st_mode & 0o077) for each in (day, place)] == [0, 0]
+
+
+def test_a_name_that_a_client_gives_twice_overwrites_nothing(folder: Path, tmp_path: Path) -> None:
+    again = {"X-Request-ID": str(uuid.uuid4())}
+    with running(settings(folder, keep=tmp_path)) as client:
+        for number in (1, 2):
+            assert post(client, png(number), headers=again).status_code == 200
+    films = [path.read_bytes() for path in tmp_path.rglob("*.film")]
+    assert sorted(films) == sorted([png(1), png(2)])
 
 
 def test_an_upload_never_lies_on_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

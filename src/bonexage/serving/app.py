@@ -73,7 +73,8 @@ class Service:
         for each in answers:
             self.metrics.film(each.row["status"])
         if self.settings.keep:
-            await asyncio.to_thread(keep, self.settings.keep, request.scope["request_id"], upload, answers)
+            place = await asyncio.to_thread(keep, self.settings.keep, upload, answers)
+            event("kept", request=request.scope["request_id"], place=place)
         return answers
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +14,21 @@ from bonexage.serving.problems import Problem
 from bonexage.serving.uploads import Upload
 
 
-def keep(folder: Path, request_id: str, upload: Upload, answers: Sequence[Answer]) -> None:
-    """Write each film and its row: `DAY/REQUEST-ID/NUMBER.film` and `.json`, the number counted from 1.
+def keep(folder: Path, upload: Upload, answers: Sequence[Answer]) -> str:
+    """Write each film and its row, `NUMBER.film` and `.json` from 1 on, for this account alone to read.
+
+    Returns:
+        The place in the folder, `DAY/UUID`, which no earlier request had.
 
     Raises:
         Problem: the disk refuses.
     """
-    place = folder / datetime.now(UTC).date().isoformat() / request_id
+    name = f"{datetime.now(UTC).date().isoformat()}/{uuid.uuid4()}"
+    place = folder / name
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(mode=0o700)
         for number, (film, answer) in enumerate(zip(upload.films, answers, strict=True), start=1):
             write_atomically(place / f"{number}.film", film.data)
             write_atomically(place / f"{number}.json", json.dumps(dict(answer.row), indent=1).encode())
@@ -30,3 +38,4 @@ def keep(folder: Path, request_id: str, upload: Upload, answers: Sequence[Answer
             "the service is to store what it is sent, and its disk refuses",
             "Tell the service's keeper",
         ) from None
+    return name
