@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ SYNTAXES: Final = (
 PDU_BYTES: Final = 1 << 17
 MOST_PDU_BYTES: Final = 1 << 20
 IMPLEMENTATION: Final = "BONEXAGE"
+MOST_UNANSWERED: Final = 4
 
 _UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
@@ -108,6 +110,8 @@ def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> List
     handlers: list[Any] = [
         (evt.EVT_CONN_OPEN, limits.opened),
         (evt.EVT_PDU_RECV, limits.received),
+        (evt.EVT_DIMSE_RECV, limits.asked),
+        (evt.EVT_DIMSE_SENT, limits.answered),
         (evt.EVT_REJECTED, lambda _event: _rejected(counters, log)),
         (evt.EVT_C_STORE, lambda event: _store(event, door, counters, log)),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
@@ -181,8 +185,9 @@ class _Limits:
     def __init__(self, most_bytes: int, idle_seconds: float, counters: Counters, log: Log) -> None:
         self._most, self._idle = most_bytes, idle_seconds
         self._counters, self._log = counters, log
-        self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+        self._waiting: WeakKeyDictionary[Association, _Waiting] = WeakKeyDictionary()
         self._ended: WeakSet[Association] = WeakSet()
+        self._lock = threading.Lock()
 
     def opened(self, event: evt.Event) -> None:
         """Bound the time that reading from the connection may take, and the length of a PDU."""
@@ -193,25 +198,42 @@ class _Limits:
         socket.recv = _bounded(socket.recv)  # type: ignore[method-assign,assignment]
 
     def received(self, event: evt.Event) -> None:
-        """Add up an object's parts; an association whose object grows too large is ended."""
+        """Add up what came and was not answered; an association of which that grows too large is ended.
+
+        A peer waits for each answer before it sends more (PS3.7, where no window was negotiated), so for an
+        honest one this is a single object. One that does not wait would fill the memory.
+        """
         if not isinstance(event.pdu, P_DATA_TF) or event.assoc in self._ended:
             return
-        last = any(_ends_object(bytes(item.presentation_data_value or b"")) for item in _values(event.pdu))
-        size = self._bytes.get(event.assoc, 0) + event.pdu.pdu_length
-        self._bytes[event.assoc] = 0 if last else size
-        if size > self._most:
+        with self._lock:
+            waiting = self._waiting.setdefault(event.assoc, _Waiting())
+            waiting.bytes += event.pdu.pdu_length
+            size, messages = waiting.bytes, waiting.messages
+        if size > self._most or messages > MOST_UNANSWERED:
             self._ended.add(event.assoc)
-            _refused(self._counters, self._log, "object-too-large", bytes=size)
+            _refused(self._counters, self._log, "object-too-large", bytes=size, messages=messages)
             event.assoc.abort()
 
+    def asked(self, event: evt.Event) -> None:
+        """Count a message that came whole."""
+        with self._lock:
+            self._waiting.setdefault(event.assoc, _Waiting()).messages += 1
 
-def _values(pdu: P_DATA_TF) -> list[Any]:
-    return list(pdu.presentation_data_value_items)
+    def answered(self, event: evt.Event) -> None:
+        """Take an answered message off; with the last of them all that came is dealt with."""
+        with self._lock:
+            waiting = self._waiting.setdefault(event.assoc, _Waiting())
+            waiting.messages = max(0, waiting.messages - 1)
+            if not waiting.messages:
+                waiting.bytes = 0
 
 
-def _ends_object(value: bytes) -> bool:
-    """Whether a part of a message is the last one: PS3.8 annex E.2, bit 1 of the message control header."""
-    return value[:1] in (b"\x02", b"\x03")
+@dataclass
+class _Waiting:
+    """What of an association came and was not answered."""
+
+    bytes: int = 0
+    messages: int = 0
 
 
 def _bounded(receive: Callable[[int], bytearray]) -> Callable[[int], bytearray]:
