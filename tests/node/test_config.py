@@ -61,6 +61,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         pytest.param("state = 's'\n[listen.tls]\nkey = 'k'", "belong together", id="key-alone"),
         pytest.param("state = 's'\n[listen.tls]\nauthorities = 'a'", "TLS without a certificate", id="tls"),
         pytest.param("state = 's'\ncoverage = 100", "cannot cover 100%", id="coverage"),
+        pytest.param("state = 's'\ncoverage = 0.9", "percentage above 1", id="share"),
         pytest.param(LEAST.replace('"a"', '"fhir"'), "cannot be called 'fhir'", id="reserved"),
         pytest.param(f"{LEAST}send = []", "nothing is sent to a", id="nothing"),
         pytest.param(f"{LEAST}send = ['film']", "'report' or 'picture' or 'document'", id="no-result"),

@@ -216,8 +216,11 @@ class NodeConfig:
     destinations: tuple[Destination, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.coverage < 100:
-            raise WrongUse(f"an interval cannot cover {self.coverage:g}%", remedy="Give coverage = 90")
+        if not 1 < self.coverage < 100:
+            raise WrongUse(
+                f"an interval cannot cover {self.coverage:g}%",
+                remedy="Give a percentage above 1 and below 100, such as coverage = 90",
+            )
         if min(self.threads, self.least_free_megabytes) < 0:
             raise WrongUse("threads and least_free_megabytes cannot be negative", remedy="Give 0 or more")
         names = [destination.name for destination in self.destinations]
