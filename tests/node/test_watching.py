@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bonexage.cli.app import app
+from bonexage.node import watching
 from bonexage.node.config import Delivery
 from bonexage.node.judging import Judge, make_judge
 from bonexage.node.logs import json_lines
@@ -94,6 +96,29 @@ def test_another_film_of_a_known_uid_is_told_of_beside_the_results(tmp_path: Pat
     (place,) = (name for name in results(tmp_path) if name.startswith("b-"))
     said = (tmp_path / "out" / place / "reason.txt").read_text()
     assert "has the same SOP Instance UID and another content" in said
+
+
+def test_what_is_no_file_or_too_large_and_an_outbox_that_refuses_stop_nothing(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dicom(tmp_path / "in" / "a.dcm")
+    write_dicom(tmp_path / "in" / "b.dcm", dataset(hand_values(seed=3)))  # of the same UID
+    write_film(tmp_path / "in" / "c.png")
+    (tmp_path / "in" / "huge.tif").write_bytes(bytes(200_000))
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    monkeypatch.setattr(watching, "MAX_BYTES", 100_000)
+    queue = Queue(tmp_path)
+    out = io.StringIO()
+    (tmp_path / "blocked").write_text("a file where the outbox should be")
+    watch = Watch(tmp_path / "in", tmp_path / "blocked", tmp_path / "state")
+    taker = Taker(watch, Door(queue, Spool(tmp_path / "state")), False, json_lines(out))
+    for _ in range(3):
+        taker.look()
+    assert [film.name for film in queue.films()] == ["a.dcm", "c.png"]
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [each["bytes"] for each in told if each.get("reason") == "the file is too large"] == [200_000]
+    assert any(each.get("error") == "NotADirectoryError" for each in told)
+    queue.close()
 
 
 def test_a_film_is_taken_when_it_has_stopped_growing(tmp_path: Path) -> None:

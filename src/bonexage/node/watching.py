@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sqlite3
+import stat
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,7 +32,7 @@ from bonexage.node.taking import DiskFull, Door, content_hash
 from bonexage.node.working import Work
 from bonexage.reading.dicom import read_identity
 from bonexage.reading.dicom_meta import is_dicom
-from bonexage.reading.files import is_film
+from bonexage.reading.files import MAX_BYTES, is_film
 from bonexage.reading.images import decode_image
 from bonexage.reports.capture import ON_PAPER, as_pdf, draw_capture
 from bonexage.reports.film import film_report
@@ -184,12 +185,17 @@ class Taker:
         """Take one film; returns whether it is not to be looked at again as it is."""
         name = "" if self._deidentify else str(path.relative_to(self._watch.inbox))
         try:
-            if not is_film(path):
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode) or not is_film(path):
+                return True
+            if status.st_size > MAX_BYTES:
+                self._log("not-taken", reason="the file is too large", bytes=status.st_size)
                 return True
             data = path.read_bytes()
-            number = self._door.take(_uid_of(data), data, name)
-        except ConflictingFilm as error:
-            return self._refused(path, name, error)
+            try:
+                number = self._door.take(_uid_of(data), data, name)
+            except ConflictingFilm as error:
+                return self._refused(data, name, error)
         except (OSError, sqlite3.Error, DiskFull) as error:
             self._log("not-taken", **error_facts(error))
             return isinstance(error, PermissionError)
@@ -199,10 +205,10 @@ class Taker:
             self._log("known-again", bytes=len(data))
         return True
 
-    def _refused(self, path: Path, name: str, error: BonexageError) -> bool:
+    def _refused(self, data: bytes, name: str, error: BonexageError) -> bool:
         """Say beside the other results why there is none of this film."""
         self._log("not-taken", reason=error.problem)
-        film = Film(0, "", content_hash(path.read_bytes()), "", name, 0.0, "", "", 0, 0.0, "")
+        film = Film(0, "", content_hash(data), "", name, 0.0, "", "", 0, 0.0, "")
         write_durably(self._watch.outbox / place_of(film) / "reason.txt", f"{error}\n".encode())
         return True
 
