@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from bonexage.errors import WrongUse
+from bonexage.logline import error_facts
 from bonexage.node.config import Http
+from bonexage.node.logs import Log
 
 _TEXT: Final = "text/plain; charset=utf-8"
 SECONDS: Final = 10.0
@@ -41,7 +44,7 @@ class Health:
     registry: CollectorRegistry
 
 
-def serve_health(http: Http, health: Health) -> ThreadingHTTPServer | None:
+def serve_health(http: Http, health: Health, log: Log) -> ThreadingHTTPServer | None:
     """Start to tell health and metrics in a thread of its own; None where that is not wanted.
 
     Raises:
@@ -55,7 +58,7 @@ def serve_health(http: Http, health: Health) -> ThreadingHTTPServer | None:
         "/metrics": lambda: Page(200, generate_latest(health.registry), CONTENT_TYPE_LATEST),
     }
     try:
-        server = ThreadingHTTPServer((http.host, http.port), _handler(pages))
+        server = _server(log)((http.host, http.port), _handler(pages, log))
     except OSError as error:
         raise WrongUse(
             f"{http.host}:{http.port} cannot be listened on ({error.strerror})",
@@ -71,14 +74,27 @@ def _told(facts: Mapping[str, bool]) -> Page:
     return Page(200 if all(facts.values()) else 503, lines.encode())
 
 
-def _handler(pages: Mapping[str, Callable[[], Page]]) -> type[BaseHTTPRequestHandler]:
+def _server(log: Log) -> type[ThreadingHTTPServer]:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Tell of a connection that broke as of everything else: in the log, and without addresses."""
+            log("http-failed", **error_facts(sys.exception()))
+
+    return Server
+
+
+def _handler(pages: Mapping[str, Callable[[], Page]], log: Log) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = SECONDS
         server_version, sys_version = "bonexage", ""
 
         def do_GET(self) -> None:
             wanted = pages.get(self.path.partition("?")[0])
-            page = wanted() if wanted else Page(404, b"There is no such page.\n")
+            try:
+                page = wanted() if wanted else Page(404, b"There is no such page.\n")
+            except Exception as error:  # whatever it was, the one who asks is told that it cannot be told
+                log("http-failed", **error_facts(error))
+                page = Page(503, b"This cannot be told now.\n")
             self.send_response(page.status)
             self.send_header("Content-Type", page.kind)
             self.send_header("Content-Length", str(len(page.content)))

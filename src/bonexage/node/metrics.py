@@ -26,7 +26,7 @@ class Counters:
         received: objects by `outcome`: taken, known, refused; and associations that were rejected.
         judged: films by `status`: assessed, refused, unreadable; aside for what is no film.
         seconds: that judging a film took.
-        sent: results by `destination` and `outcome`: stored, committed, refused, away.
+        sent: results by `destination` and `outcome`: stored, refused, away.
         model: which model answers.
     """
 

@@ -70,7 +70,7 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
             listener = listen(config, door, counters, log)
             open_things.callback(listener.close, STOP_SECONDS)
             health = Health(alive, lambda: {"room on the disk": door.has_room()}, counters.registry)
-            http = serve_health(config.http, health)
+            http = serve_health(config.http, health, log)
             if http:
                 open_things.callback(http.server_close)
                 open_things.callback(http.shutdown)

@@ -1,0 +1,44 @@
+"""Health and metrics are told, or that they cannot be, and the log stays JSON without addresses."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import sqlite3
+import struct
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from bonexage.node.config import Http
+from bonexage.node.health import Health, serve_health
+from bonexage.node.logs import json_lines
+from trials.waiting import eventually
+
+
+def test_a_page_that_fails_and_a_connection_that_breaks_are_lines_of_the_log() -> None:
+    def broken() -> dict[str, bool]:
+        raise sqlite3.OperationalError("Drawn^Hand")
+
+    out = io.StringIO()
+    health = Health(lambda: {"it runs": True}, broken, CollectorRegistry())
+    server = serve_health(Http("127.0.0.1", 0), health, json_lines(out))
+    assert server
+    port = server.server_address[1]
+    try:
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
+        line = socket.create_connection(("127.0.0.1", port))
+        line.sendall(b"GET /healthz HTTP/1.1\r\n")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.close()  # with a reset
+        eventually(lambda: out.getvalue().count("\n") == 2)
+    finally:
+        server.shutdown()
+        server.server_close()
+    told = [json.loads(each) for each in out.getvalue().splitlines()]
+    assert {each["event"] for each in told} == {"http-failed"}
+    assert told[0]["error"] == "OperationalError"
+    assert "Drawn" not in out.getvalue()
+    assert "127.0.0.1" not in out.getvalue()
