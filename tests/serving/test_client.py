@@ -20,6 +20,7 @@ from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.bundle import load_bundle
 from bonexage.reports.table import record
 from bonexage.reports.text import paragraph
+from bonexage.serving import client as client_module
 from bonexage.serving.client import Client, outcome_of
 from bonexage.serving.settings import Limits
 from bonexage.subject import Sex, Subject
@@ -99,7 +100,7 @@ def test_reports_come_in_every_form(client: Client, films: list[str]) -> None:
     assert json.loads(client.report(films[2], form="fhir"))["resourceType"] == "Bundle"
 
 
-def answering(*statuses: int) -> tuple[Client, list[httpx.Request]]:
+def answering(*statuses: int, after: str = "0.01") -> tuple[Client, list[httpx.Request]]:
     """A client of a service that answers so, one request after the other, then that it has a model."""
     asked: list[httpx.Request] = []
 
@@ -109,7 +110,7 @@ def answering(*statuses: int) -> tuple[Client, list[httpx.Request]]:
             return httpx.Response(200, json={"model": "small@0"})
         if not statuses[len(asked) - 1]:
             raise httpx.ConnectError("refused")
-        return httpx.Response(statuses[len(asked) - 1], headers={"Retry-After": "0.01"})
+        return httpx.Response(statuses[len(asked) - 1], headers={"Retry-After": after})
 
     through = httpx.Client(base_url="http://there", transport=httpx.MockTransport(answer))
     return Client("http://there", token="secret", http=through), asked
@@ -120,6 +121,16 @@ def test_it_asks_again_where_the_service_has_too_much_to_do_or_the_line_breaks()
     assert client.model == "small@0"
     assert {request.headers["authorization"] for request in asked} == {"Bearer secret"}
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize("after", ["Wed, 21 Oct 2026 07:28:00 GMT", "soon", "nan", "-1", ""])
+def test_a_pause_that_is_no_number_of_seconds_is_one_of_its_own(
+    after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_PAUSE", 0.01)
+    client, asked = answering(503, after=after)
+    assert client.model == "small@0"
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize(("statuses", "said"), [((0, 0, 0), "does not answer"), ((500,), "answers 500")])

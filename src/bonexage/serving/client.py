@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 import time
 import uuid
@@ -249,9 +250,7 @@ class Client:
                     raise self._unreached(error) from None
                 time.sleep(_PAUSE)
                 continue
-            pause = (
-                float(said.headers.get("Retry-After", _PAUSE)) if said.status_code in _TURNED_AWAY else 0.0
-            )
+            pause = _pause_of(said) if said.status_code in _TURNED_AWAY else 0.0
             if not pause or time.monotonic() + pause > end:
                 return said
             time.sleep(pause)
@@ -335,3 +334,12 @@ def _no_address(address: str) -> WrongUse:
         remedy="Give one such as http://127.0.0.1:8000",
         subject=address,
     )
+
+
+def _pause_of(said: httpx.Response) -> float:
+    """Seconds to wait, as Retry-After says; it may also be a date (RFC 9110), or what a proxy made up."""
+    try:
+        seconds = float(said.headers.get("Retry-After", ""))
+    except ValueError:
+        return _PAUSE
+    return seconds if 0 <= seconds < math.inf else _PAUSE
