@@ -211,6 +211,34 @@ def test_reading_can_be_cancelled_and_taken_up_again(page, folder):
     assert states(page) == []
 
 
+def test_the_results_are_stepped_through_as_the_list_is_at_that_moment(page, folder):
+    films = [write_film(folder / f"step-{number}.png", number, 60, 48) for number in range(3)]
+    read(page, *films)
+    heading = "return document.querySelector('#result h2').textContent"
+    assert page.run(heading) == "step-0.png"
+    page.run("document.querySelector('#result .next').click()")
+    assert page.run(heading) == "step-1.png"
+    page.run("document.querySelectorAll('.row .drop-out')[2].click()")
+    assert page.run("return document.querySelector('#result .next').disabled")
+    page.run("document.querySelectorAll('.row .drop-out')[0].click()")
+    assert page.run("return document.querySelector('#result .previous').disabled")
+    assert page.run(heading) == "step-1.png"
+
+
+def test_a_film_in_an_archive_that_unpacks_to_too_much_is_told_of_and_the_others_go_on(page, folder):
+    study = folder / "large.zip"
+    with zipfile.ZipFile(study, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("huge.png", bytes(40_000_000))
+        archive.writestr("small.png", png(1))
+    page.choose("#files", [study])
+    page.wait("return document.querySelectorAll('.row').length === 2")
+    page.run("document.getElementById('read').click()")
+    settled(page)
+    assert states(page) == ["failed", "assessed"]
+    page.run("document.querySelectorAll('.open')[0].click()")
+    assert "larger than this server takes" in text(page, "#result")
+
+
 def test_a_zip_archive_stands_for_the_films_in_it(page, folder):
     study = folder / "study.zip"
     with zipfile.ZipFile(study, "w") as archive:

@@ -83,26 +83,34 @@ document.addEventListener("paste", (event) => {
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null);
   if (!entries.some((entry) => entry?.isDirectory)) return [...transfer.files];
-  return (await Promise.all(entries.filter(Boolean).map(below))).flat();
+  const found = (await Promise.all(entries.filter(Boolean).map(below))).flat();
+  const leftOut = found.filter((file) => file === null).length;
+  if (leftOut) note(say("problem.left_out", { number: leftOut }));
+  return found.filter((file) => file !== null);
 }
 
+// The files at and below an entry; null for one that cannot be opened.
 async function below(entry) {
   if (entry.name.startsWith(".")) return [];
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  const reader = entry.createReader();
-  const found = [];
-  for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) return (await Promise.all(found.map(below))).flat();
-    found.push(...some);
+  try {
+    if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+    const reader = entry.createReader();
+    const found = [];
+    for (;;) {
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!some.length) return (await Promise.all(found.map(below))).flat();
+      found.push(...some);
+    }
+  } catch {
+    return [null];
   }
 }
 
 async function take(files) {
   let number = 0;
   for (const file of files) {
-    const { films, problem } = await filmsIn(file);
-    for (const each of films) {
+    const films = await filmsIn(file);
+    for (const { file: each, problem } of films) {
       const film = queue.add(each);
       append(film);
       if (problem) queue.fail(film, say(problem));
@@ -115,12 +123,12 @@ async function take(files) {
 
 // A zip archive stands for the films in it; one without any, or that cannot be unpacked, for itself.
 async function filmsIn(file) {
-  if (!isZip(file)) return { films: [file] };
+  if (!isZip(file)) return [{ file }];
   try {
     const films = await unzip(file, mostBytes);
-    return films.length ? { films } : { films: [file], problem: "problem.no_film" };
+    return films.length ? films : [{ file, problem: "problem.no_film" }];
   } catch {
-    return { films: [file], problem: "problem.archive" };
+    return [{ file, problem: "problem.archive" }];
   }
 }
 
@@ -257,6 +265,7 @@ function refresh() {
   progress.value = finished;
   const text = say("list.progress", { done: finished, all: films.length });
   by("count").textContent = films.length ? text : "";
+  steps();
   speak(text, open, finished);
 }
 
@@ -311,13 +320,9 @@ function show(film, go) {
   part(".pane").dataset.status = film.state;
   if (film.html) part(".pane").innerHTML = film.html;
   else part(".pane").append(problemOf(film));
-  const place = queue.films.filter(done);
-  const at = place.indexOf(film);
-  for (const [name, other] of [[".previous", place[at - 1]], [".next", place[at + 1]]]) {
-    part(name).disabled = !other;
-    part(name).addEventListener("click", () => show(other, true));
+  for (const [name, step] of [[".previous", -1], [".next", 1]]) {
+    part(name).addEventListener("click", () => show(beside(film, step), true));
   }
-  part(".steps").hidden = queue.films.length < 2;
   part(".copy").addEventListener("click", () => copy(film.text ?? `${film.name}\n${film.problem}`));
   part(".as-json").addEventListener("click", () => save(`${stem(film.name)}.json`, asJson([film.row]), "application/json"));
   part(".as-json").hidden = !film.row;
@@ -326,9 +331,25 @@ function show(film, go) {
   part(".print").addEventListener("click", () => window.print());
   const figure = part(".viewer");
   by("result").replaceChildren(filled);
+  steps();
   if (figure) viewer(figure);
   if (go) heading.focus();
   if (go || queue.films.length === 1) comeIntoView();
+}
+
+// The film that was read next before or after another.
+function beside(film, step) {
+  const read = queue.films.filter((each) => each === film || done(each));
+  return read[read.indexOf(film) + step];
+}
+
+function steps() {
+  for (const [name, step] of [[".previous", -1], [".next", 1]]) {
+    const button = by("result").querySelector(name);
+    if (button) button.disabled = !beside(shown, step);
+  }
+  const both = by("result").querySelector(".steps");
+  if (both) both.hidden = queue.films.length < 2;
 }
 
 // Where the result lies below the fold, as on a phone, go there.

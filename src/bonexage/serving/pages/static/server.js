@@ -4,7 +4,7 @@ const LONGEST_WAIT = 300000;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 8000;
 
-// Send a form. Gives { status, headers, answer }, status 0 where nobody answered; `sending` hears how much is sent.
+// Send a form. Gives { status, retryAfter, answer }, status 0 where nobody answered, null where it was aborted; `sending` hears how much is sent.
 export function send(address, form, { accept, kind, sending, started }) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();

@@ -11,7 +11,7 @@ export function isZip(file) {
   return /\.zip$/i.test(file.name);
 }
 
-// Files of at most `most` bytes; throws where it is no archive that can be unpacked.
+// Films as { file, problem }, none of more than `most` bytes; throws where it is no archive that can be unpacked.
 export async function unzip(archive, most) {
   const view = new DataView(await archive.arrayBuffer());
   const end = endOf(view);
@@ -35,7 +35,7 @@ export async function unzip(archive, most) {
       films.push(await unpacked(view, entry, `${archive.name}/${path}`, most));
     }
   }
-  return films.filter((film) => film !== null).sort((one, other) => (one.name < other.name ? -1 : 1));
+  return films.filter((film) => film !== null).sort((one, other) => (one.file.name < other.file.name ? -1 : 1));
 }
 
 function endOf(view) {
@@ -49,18 +49,22 @@ async function unpacked(view, entry, name, most) {
   if (entry.encrypted || ![0, 8].includes(entry.method)) throw new Error("encrypted or packed unlike others");
   const start = entry.start + 30 + view.getUint16(entry.start + 26, true) + view.getUint16(entry.start + 28, true);
   const bytes = new Blob([new Uint8Array(view.buffer, start, entry.packed)]);
-  if (entry.method === 0) return (await isFilm(name, bytes)) ? new File([bytes], name) : null;
-  if (entry.size > most) return new File([], name); // the server says of it what is to be said
+  if (entry.method === 0) return (await isFilm(name, bytes)) ? { file: new File([bytes], name) } : null;
+  const tooLarge = { file: new File([], name), problem: "problem.too_large" };
+  if (entry.size > most) return tooLarge;
   const parts = [];
   let length = 0;
   const reader = bytes.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
   for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
     length += value.length;
-    if (length > most) throw new Error("unpacks to more than it says");
+    if (length > most) {
+      await reader.cancel();
+      return tooLarge;
+    }
     parts.push(value);
   }
-  const film = new File(parts, name);
-  return (await isFilm(name, film)) ? film : null;
+  const file = new File(parts, name);
+  return (await isFilm(name, file)) ? { file } : null;
 }
 
 // What has no picture's ending is one only with the mark of DICOM.

@@ -7,21 +7,17 @@ export function say(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-function plural(key, number) {
+export function counted(key, number) {
   const one = number === 1 || (language === "fr" && number === 0);
   return say(`${key}_${one ? "one" : "other"}`, { number });
-}
-
-export function counted(key, number) {
-  return plural(key, number);
 }
 
 // Years and months, a half month rounded to the even one, as the server does.
 export function age(months) {
   const whole = months % 1 === 0.5 ? 2 * Math.round(months / 2) : Math.round(months);
   return say("form.age", {
-    years: plural("form.years", Math.floor(whole / 12)),
-    months: plural("form.months", whole % 12),
+    years: counted("form.years", Math.floor(whole / 12)),
+    months: counted("form.months", whole % 12),
   });
 }
 
