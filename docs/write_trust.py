@@ -90,7 +90,8 @@ def widths(measured: Stored) -> Iterator[str]:
         f"{measured['divisions']} divisions of the children: `python benchmarks/intervals.py`.",
         "No test film is read. Signs of the film foretell little of the error; what narrows intervals is",
         "that readers answer with ages of the atlas, so that an interval may end at one. It then holds fewer",
-        "of the labels between those ages (off the heaps), and would of ages on a continuous scale.",
+        "of the labels between those ages (off the heaps), and would of ages on a continuous scale. The ± is",
+        "how much the division of the children makes of it, not how much other children would.",
     )
     yield from table(
         (
@@ -125,8 +126,9 @@ def refusal(measured: Stored) -> Iterator[str]:
     yield from head(
         "Refusal",
         "What is read, and what is refused as showing no single hand: `python benchmarks/refusal.py`. In",
-        "brackets: exact 95% intervals. The locator learned from the pictures of `not-a-hand`: those rows",
-        "flatter it; `benchmarks/refusal_left_out.py` measures it on kinds that it did not learn from.",
+        "brackets: exact 95% intervals. The locator learned from the pictures of `not-a-hand`, and from",
+        "halves and exchanged tiles of other hands: those rows flatter it; `benchmarks/refusal_left_out.py`",
+        "measures it on kinds that it did not learn from.",
     )
     yield from table(
         ("pictures", "number", "rightly read or refused, %"),
@@ -251,6 +253,14 @@ def explanation(measured: Stored) -> Iterator[str]:
         ("figure", "mean"),
         ((name, ends(figure, digits=2)) for name, figure in measured["figures"].items()),
     )
+    yield from (
+        "Concentration is the map's share in outlined bone over that bone's share of the film: 1 is chance.",
+        "Pointing is the share of films whose strongest place lies at bone. Deletion and insertion are mean",
+        "shifts of the reading in months, while the strongest places are blurred first (more is better) or",
+        "shown first (less is better). Where the middle of the film does as well or better, the map tells no",
+        "more than where the hand lies: take it as a hint.",
+        "",
+    )
 
 
 def page() -> str:
@@ -270,8 +280,9 @@ def page() -> str:
     lines = [
         "# What was measured",
         "",
-        f"Model `{'`, `'.join(sorted(models))}`. Written by `make trust`. {DISCLAIMER}",
-        "The films are RSNA *training* radiographs kept apart, not the challenge's own test set.",
+        f"Model `{'`, `'.join(sorted(models))}`. Written by `make trust`; kinds left out, by their own",
+        f"command. {DISCLAIMER} The `rsna-*` films are RSNA *training* radiographs kept apart, not the",
+        "challenge's own test set; the others are from elsewhere.",
         "",
         *intervals(measured),
     ]

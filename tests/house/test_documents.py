@@ -11,12 +11,28 @@ import pytest
 import typer.main
 
 from bonexage.cli.app import app
+from bonexage.clinic.growth import age_range_months
 from bonexage.learning.recipe import recipe_from_table
+from bonexage.reports.table import FIELDS
+from bonexage.subject import Sex
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 COMMANDS = typer.main.get_command(app)
+
+
+def test_every_caution_and_column_is_explained() -> None:
+    text = TEXTS["docs/results.md"]
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    codes = set(re.findall(r'Caution\(\s*"([a-z-]+)"', source))
+    assert {"sex-unknown", "blurred", "age-unclear", "bone-age-drop"} <= codes
+    explained = re.findall(r"^\| ((?:`[a-z_-]+`(?:, )?)+) \|", text, flags=re.MULTILINE)
+    named = {each.strip("` ") for group in explained for each in group.split(",")}
+    assert named == codes | set(FIELDS)
+    for sex in (Sex.FEMALE, Sex.MALE):
+        low, high = age_range_months(sex) or (0, 0)
+        assert re.search(rf"{low:.0f} to {high:.0f}( months)? \({sex.word}s\)", text)
 
 
 def blocks(text: str, *languages: str) -> list[str]:
