@@ -33,7 +33,7 @@ from bonexage.model.bundle import Bundle
 from bonexage.model.frame import FRAME_WIDTH, HandFrame
 from bonexage.reading.folder import LabelledFilm
 from bonexage.subject import Sex
-from learning.folders import data_folder_with
+from learning.folders import data_folder_with, recorded
 from learning.test_train import TINY
 from models import small_bundle
 
@@ -46,11 +46,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Bundle:
     return small_bundle(
         tmp_path_factory.mktemp("bundle") / "small",
         recipe=recipe_to_table(TINY),
-        data={"folders": [{"name": "drawn", "films": 60}], "ages_months": [12.0, 227.0]},
+        data=recorded(data / "drawn", TINY.parts),
     )
 
 

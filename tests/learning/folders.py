@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from bonexage.learning.cache import hash_films
+from bonexage.learning.dataset import fingerprint, gather_films
+from bonexage.learning.recipe import Parts
 from films import write_film
 
 
@@ -34,3 +38,14 @@ def write_labels(path: Path, rows: Sequence[tuple[int, float, bool]]) -> None:
         table = csv.writer(file)
         table.writerow(["id", "boneage", "male"])
         table.writerows(rows)
+
+
+def recorded(folder: Path, parts: Parts) -> dict[str, Any]:
+    """What a bundle records as its `data` that was trained on the films of a folder in these parts."""
+    films, _ = gather_films([folder], parts)
+    hashes, _ = hash_films([film.film.path for film in films])
+    return {
+        "folders": [{"name": folder.name, "films": len(films)}],
+        "ages_months": [1.0, 228.0],
+        "fingerprint": fingerprint(films, hashes),
+    }

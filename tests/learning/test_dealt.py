@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from bonexage.errors import UnusableData
-from bonexage.learning.cache import hash_films
-from bonexage.learning.dataset import Part, fingerprint, gather_films
+from bonexage.learning.dataset import Part, gather_films
 from bonexage.learning.dealt import films_of_bundle, held_out_films
 from bonexage.learning.recipe import recipe_to_table
 from bonexage.model.bundle import Bundle
-from learning.folders import data_folder_with
+from learning.folders import data_folder_with, recorded
 from learning.test_train import TINY
 from models import small_bundle
 
@@ -27,15 +26,8 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bundle(data: Path, tmp_path: Path) -> Bundle:
-    films, _ = gather_films([data / "drawn"], PARTS)
-    hashes, _ = hash_films([film.film.path for film in films])
-    told = {
-        "folders": [{"name": "drawn", "films": len(films)}],
-        "ages_months": [1.0, 228.0],
-        "fingerprint": fingerprint(films, hashes),
-    }
     table = recipe_to_table(replace(TINY, parts=PARTS))
-    return small_bundle(tmp_path / "bundle", recipe=table, data=told)
+    return small_bundle(tmp_path / "bundle", recipe=table, data=recorded(data / "drawn", PARTS))
 
 
 def test_films_are_in_the_parts_of_the_training(bundle: Bundle, data: Path) -> None:

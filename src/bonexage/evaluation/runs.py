@@ -162,11 +162,11 @@ def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
     A place that a run's recipe does not have, or that is not read, is None. Names and remarks are left out.
     """
-    flat = [flat(run.recipe) for run in runs]
-    places = dict.fromkeys(place for recipe in flat for place in recipe)
-    known = [recipe for recipe in flat if recipe]
+    recipes = [flat(run.recipe) for run in runs]
+    places = dict.fromkeys(place for recipe in recipes for place in recipe)
+    known = [recipe for recipe in recipes if recipe]
     return {
-        place: [recipe.get(place) for recipe in flat]
+        place: [recipe.get(place) for recipe in recipes]
         for place in places
         if place not in _NOT_DECIDING and any(recipe.get(place) != known[0].get(place) for recipe in known)
     }
