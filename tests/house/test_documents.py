@@ -14,6 +14,7 @@ from bonexage.cli.app import app
 from bonexage.clinic.growth import age_range_months
 from bonexage.learning.recipe import recipe_from_table
 from bonexage.reports.table import FIELDS
+from bonexage.serving.problems import KINDS
 from bonexage.subject import Sex
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,17 @@ def test_every_caution_and_column_is_explained() -> None:
     for sex in (Sex.FEMALE, Sex.MALE):
         low, high = age_range_months(sex) or (0, 0)
         assert re.search(rf"{low:.0f} to {high:.0f}( months)? \({sex.word}s\)", text)
+
+
+def test_every_problem_of_the_service_is_in_its_table_with_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}[\d, ]*) \| (`.*) \|$", TEXTS["docs/service.md"], flags=re.MULTILINE)
+    told = {
+        code: {int(status) for status in statuses.split(", ")}
+        for statuses, said in rows
+        for code in re.findall(r"`([a-z-]+)`", said)
+    }
+    assert told.keys() == KINDS.keys()
+    assert [code for code, (status, _) in KINDS.items() if status not in told[code]] == []
 
 
 def blocks(text: str, *languages: str) -> list[str]:
