@@ -278,21 +278,22 @@ def _framing(hand: Mask) -> Points:
 
 def _without_pose(points: Points, hand: Mask) -> Points:
     """Points turned, sized, mirrored and moved so as to lie, over the hand, near the template's."""
-    source, target = points[hand], grid(FRAME[0])[hand]
-    source_middle, target_middle = source.mean(axis=0), target.mean(axis=0)
-    u, s, vt = np.linalg.svd((target - target_middle).T @ (source - source_middle))
-    scale = s.sum() / ((source - source_middle) ** 2).sum()
-    return np.asarray((points - source_middle) @ (u @ vt).T * scale + target_middle)
+    matrix, source_middle, target_middle = _similarity(points[hand], grid(FRAME[0])[hand])
+    return np.asarray((points - source_middle) @ matrix.T + target_middle)
 
 
 def without_bends(fit: Fit, hand: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A matrix `[2, 2]` (of turn, size and mirror) and a middle that place a hand as `fit` does, nearly."""
-    target, source = fit.points()[hand], grid(FRAME[0])[hand]
+    matrix, source_middle, target_middle = _similarity(grid(FRAME[0])[hand], fit.points()[hand])
+    return matrix, target_middle + matrix @ (MIDDLE - source_middle)
+
+
+def _similarity(source: Points, target: Points) -> tuple[NDArray[np.float64], Points, Points]:
+    """The matrix `[2, 2]` that brings points `[n, 2]` nearest to others, and the middles of both."""
     source_middle, target_middle = source.mean(axis=0), target.mean(axis=0)
     u, s, vt = np.linalg.svd((target - target_middle).T @ (source - source_middle))
     scale = s.sum() / ((source - source_middle) ** 2).sum()
-    matrix = scale * (u @ vt)
-    return matrix, target_middle + matrix @ (MIDDLE - source_middle)
+    return scale * (u @ vt), source_middle, target_middle
 
 
 def _narrowest(points: Points, hand: Mask) -> float:
