@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from bonexage.disk import write_atomically
 from bonexage.learning.checkpoint import BEST
-from bonexage.learning.dataset import FilmSet, Part, film_set
+from bonexage.learning.dataset import FilmSet, Part, TrainingFilm, film_set
 from bonexage.learning.epoch import predict_films
 from bonexage.learning.learner import Precision
-from bonexage.learning.members import films_of, read_member
+from bonexage.learning.members import Member, films_of, read_member
 
 BATCH: Final = 64
 COLUMNS: Final = ("id", "folder", "labelled_months")
@@ -93,11 +93,16 @@ def kept_readings(runs: Path) -> dict[tuple[str, str], list[float]]:
     return said
 
 
+def validation_films(member: Member, folders: Sequence[Path]) -> tuple[list[TrainingFilm], FilmSet]:
+    """The validation films of a run, and the same as they were placed for its network."""
+    (films,), cache = films_of([member], folders, member.run.parent / "cache")
+    placed = film_set(films, Part.VALIDATION, cache.pixels, cache.row_of)
+    return [film for film in films if film.part is Part.VALIDATION], placed
+
+
 def _work_out(run: Path, folders: Sequence[Path], views: int) -> HeldOut:
     member = read_member(run)
-    (films,), cache = films_of([member], folders, run.parent / "cache")
-    chosen = [film for film in films if film.part is Part.VALIDATION]
-    placed = film_set(films, Part.VALIDATION, cache.pixels, cache.row_of)
+    chosen, placed = validation_films(member, folders)
     precision = Precision(torch.device("cpu"), None)
     said = [
         predict_films(member.network, shown(placed, view), member.recipe.input, BATCH, precision)
