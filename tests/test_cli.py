@@ -80,7 +80,7 @@ def test_one_film_is_one_line_on_stdout_and_the_disclaimer_with_the_model_on_std
     assert done.exit_code == 0
     assert re.fullmatch(
         r"f0\.png: \d+ years \d+ months \(\d+\.\d months\), 90% interval [\d.]+ to [\d.]+ months, "
-        r"SDS [+-][\d.]+\n",
+        r"SDS [+−][\d.]+\n",
         done.stdout,
     )
     assert DISCLAIMER in done.stderr
