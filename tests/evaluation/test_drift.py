@@ -15,7 +15,7 @@ from bonexage.assessment import Assessment, Caution, Failure
 from bonexage.atlas.plates import read_plates
 from bonexage.cli.app import app
 from bonexage.errors import RefusedRadiograph, UnusableData, WrongUse
-from bonexage.evaluation.drift import EARLIER, LEAST_FILMS, TRAINING, drift
+from bonexage.evaluation.drift import CALIBRATION, EARLIER, LEAST_FILMS, drift
 from bonexage.evaluation.drift_page import write_drift
 from bonexage.evaluation.month import Month, month_of, read_month, read_rows, with_films, with_labels
 from bonexage.model.bundle import Bundle, load_bundle
@@ -68,7 +68,7 @@ def moved(first: Month, bundle: Bundle, earlier: Month | None = None) -> set[tup
     return {(shift.key, shift.against) for shift in drift(first, bundle, earlier).moved}
 
 
-def test_a_month_like_the_training_films_has_not_moved(bundle: Bundle) -> None:
+def test_a_month_like_the_calibration_films_has_not_moved(bundle: Bundle) -> None:
     found = drift(month(bundle), bundle)
     assert {shift.key for shift in found.shifts} == {"ages-girl", "ages-boy", "sex"}
     assert not found.moved
@@ -78,9 +78,9 @@ def test_a_month_like_the_training_films_has_not_moved(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("planted", "key", "against"),
     [
-        ({"older": 60.0}, "ages-girl", TRAINING),
+        ({"older": 60.0}, "ages-girl", CALIBRATION),
         ({"older": 60.0}, "ages-boy", EARLIER),
-        ({"boys": 0.9}, "sex", TRAINING),
+        ({"boys": 0.9}, "sex", CALIBRATION),
         ({"boys": 0.9}, "sex", EARLIER),
         ({"refused": 50}, "refused", EARLIER),
         ({"mirrored": 100}, "caution-mirrored", EARLIER),
@@ -182,9 +182,9 @@ def test_errors_against_labels_are_held_against_the_calibration_scores(
     ]
     labels = [Label(one.child, one.label_months, one.sex) for one in films]
     same = with_labels(month_of(said, "table"), said, labels, made)
-    assert ("errors", TRAINING) not in moved(same, made)
+    assert ("errors", CALIBRATION) not in moved(same, made)
     far = [replace(one, bone_age_months=min(240.0, one.bone_age_months + 25)) for one in labels]
-    assert ("errors", TRAINING) in moved(with_labels(same, said, far, made), made)
+    assert ("errors", CALIBRATION) in moved(with_labels(same, said, far, made), made)
     with pytest.raises(WrongUse, match="no label"):
         with_labels(same, said, [replace(labels[0], id="another")], made)
     with pytest.raises(WrongUse, match="cannot be worked out"):

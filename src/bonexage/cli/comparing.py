@@ -148,7 +148,7 @@ def drift(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what has moved in a month's films and answers, against the training films and an earlier month."""
+    """Say what has moved in a month's films and answers since the calibration films or an earlier month."""
     from bonexage.evaluation.drift import drift as hold
     from bonexage.evaluation.drift_page import PAGE, write_drift
     from bonexage.evaluation.month import month_of, read_month, read_rows, with_films, with_labels

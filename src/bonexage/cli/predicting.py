@@ -48,7 +48,10 @@ def predict(
         Path | None, typer.Option(help="CSV with `file` or `id`, `sex` or `male`, perhaps `age_months`.")
     ] = None,
     sex: Annotated[
-        str, typer.Option(metavar="F|M|U", help="Sex where --subjects gives none; U: as a DICOM header says.")
+        str,
+        typer.Option(
+            metavar="F|M|U", help="Sex where --subjects gives none; U: as a DICOM header says, else both."
+        ),
     ] = "U",
     age_months: Annotated[
         float | None, typer.Option(help="Age where --subjects gives none; else a DICOM header's.")

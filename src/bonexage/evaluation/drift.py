@@ -1,4 +1,4 @@
-"""What has moved: a month's answers against the model's training films and against an earlier month's."""
+"""What has moved: a month's answers against the model's calibration films and against an earlier month's."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bonexage.subject import Sex
 SCHEMA: Final = 1
 LEAST_FILMS: Final = 20
 LEVEL: Final = 0.05
-TRAINING: Final = "training films"
+CALIBRATION: Final = "calibration films"
 EARLIER: Final = "earlier films"
 
-Against = Literal["training films", "earlier films"]
+Against = Literal["calibration films", "earlier films"]
 
 
 @dataclass(frozen=True)
@@ -184,12 +184,12 @@ class Drift:
 
 
 def drift(month: Month, bundle: Bundle, earlier: Month | None = None) -> Drift:
-    """Hold a month against the model's training films, and against an earlier month's where one is given.
+    """Hold a month against the model's calibration films, and against an earlier month's where one is given.
 
     All tests together are corrected by Holm, so that a month in which nothing moved raises an alarm once in
     twenty times at most.
     """
-    asked = [*_against_training(month, bundle), *(_against_earlier(month, earlier) if earlier else ())]
+    asked = [*_against_calibration(month, bundle), *(_against_earlier(month, earlier) if earlier else ())]
     tested = [
         replace(one, tested=one.seen.test()) if min(one.seen.sizes) >= LEAST_FILMS else one for one in asked
     ]
@@ -198,7 +198,7 @@ def drift(month: Month, bundle: Bundle, earlier: Month | None = None) -> Drift:
     return Drift(month, earlier, shifts, tuple(_unknown(month, earlier)))
 
 
-def _against_training(month: Month, bundle: Bundle) -> Iterator[Shift]:
+def _against_calibration(month: Month, bundle: Bundle) -> Iterator[Shift]:
     """Bone ages by sex, sex, and errors where there are labels, against the calibration films."""
     calibration = bundle.description.calibration
     if calibration is None:
@@ -214,13 +214,13 @@ def _against_training(month: Month, bundle: Bundle) -> Iterator[Shift]:
         place = np.searchsorted(edges, month.ages_months.get(sex.value, ()), side="right")
         now = np.bincount(place, minlength=len(cells)).tolist()
         names = tuple(f"{cell.low_months:g} to {cell.high_months:g} months" for cell in cells)
-        yield Shift(f"ages-{sex.word}", _ages(sex), TRAINING, Counts(names, tuple(now), then))
+        yield Shift(f"ages-{sex.word}", _ages(sex), CALIBRATION, Counts(names, tuple(now), then))
     if len(known) == 2:
-        yield Shift("sex", "Sex", TRAINING, _sexes(month.sexes, known))
+        yield Shift("sex", "Sex", CALIBRATION, _sexes(month.sexes, known))
     if month.errors:
         unit = " spreads" if calibration.heaping is None else " of the likely labels nearer"
         then_errors = tuple(sorted(score for cell in calibration.cells for score in cell.scores))
-        yield Shift("errors", "Errors", TRAINING, Amounts(month.errors, then_errors, unit, 2))
+        yield Shift("errors", "Errors", CALIBRATION, Amounts(month.errors, then_errors, unit, 2))
 
 
 def _against_earlier(month: Month, earlier: Month) -> Iterator[Shift]:

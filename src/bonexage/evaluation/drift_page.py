@@ -10,7 +10,7 @@ from typing import Final
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER
-from bonexage.evaluation.drift import EARLIER, LEAST_FILMS, LEVEL, TRAINING, Amounts, Drift, Shift
+from bonexage.evaluation.drift import CALIBRATION, EARLIER, LEAST_FILMS, LEVEL, Amounts, Drift, Shift
 from bonexage.evaluation.month import DRIFT
 from bonexage.reports.document import document, figure_html, scrolling
 from bonexage.reports.moved import Kinds, Values, moved
@@ -43,7 +43,7 @@ def render(found: Drift, png: bytes | None) -> str:
     ]
     if png:
         body.append(figure_html(png, alt=_ALT, caption=_CAPTION))
-    for against in (TRAINING, EARLIER):
+    for against in (CALIBRATION, EARLIER):
         if some := [shift for shift in found.shifts if shift.against == against]:
             body.append(f"<section><h2>Against the {against}</h2>{_table(some, against)}</section>")
     if found.unknown:
@@ -61,7 +61,7 @@ def _panels(shifts: Sequence[Shift]) -> list[Values | Kinds]:
     panels: list[Values | Kinds] = []
     shares = []
     for shift in shifts:
-        of = "training" if shift.against == TRAINING else "earlier"
+        of = "calibration" if shift.against == CALIBRATION else "earlier"
         name = f"{shift.about} ({of}){' *' if shift.moved else ''}"
         seen = shift.seen
         if isinstance(seen, Amounts):
@@ -114,14 +114,14 @@ _CAPTION: Final = (
     "share of films up to each value; of kinds, their shares. A star: it has moved."
 )
 _GIVE: Final = (
-    "The model does not know these of its training films. Name an earlier month with <code>--against</code>."
+    "The model does not know these of those films. Name an earlier month with <code>--against</code>."
 )
 _METHODS: Final = (
     "Values were compared by the two-sided two-sample Kolmogorov-Smirnov test, two kinds by Fisher's exact "
     "test, more by the chi-square test of homogeneity; kinds of which fewer than five films are expected "
     f"were joined with a neighbour, and samples of fewer than {LEAST_FILMS} films were not tested. The p are "
     f"corrected by Holm for all comparisons on this page; below {LEVEL} something is said to have moved. The "
-    "training films are those that the model's intervals were calibrated on, as the model read them. Made "
+    "calibration films are those that the model's intervals come from, as the model read them. Made "
     f"with bonexage {__version__}."
 )
 _LIMITS: Final = (
