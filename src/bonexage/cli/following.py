@@ -16,6 +16,7 @@ from bonexage.errors import BonexageError, UnusableData, WrongUse
 
 if TYPE_CHECKING:
     from bonexage.assessment import Assessment, Failure
+    from bonexage.model.assessor import Assessor
     from bonexage.reading.series import SeriesRow
     from bonexage.subject import Sex
 
@@ -65,9 +66,10 @@ def follow(
         )
     child = asked if found is Sex.UNKNOWN else found
     films = [row for row in rows if row.bone_age_months is None]
-    outcomes, name = _assess(films, child, model, share, threads)
+    assessor = _assessor(model, threads) if films else None
+    outcomes = _assess(films, child, assessor, share) if assessor else []
     stated = {one.subject.sex for one in outcomes if not isinstance(one, Failure)} - {Sex.UNKNOWN}
-    if child is Sex.UNKNOWN and stated:
+    if assessor and child is Sex.UNKNOWN and stated:
         if len(stated) > 1:
             raise WrongUse(
                 "its films' headers state both sexes, so they are not of one child",
@@ -75,7 +77,7 @@ def follow(
                 subject=str(table),
             )
         child = stated.pop()
-        outcomes, name = _assess(films, child, model, share, threads)
+        outcomes = _assess(films, child, assessor, share)
     visits = [
         clinic.given_visit(row.age_months, row.bone_age_months, child, row.interval, row.file)
         for row in rows
@@ -90,7 +92,10 @@ def follow(
             "none of its films could be assessed", remedy="Mend what is listed above", subject=str(table)
         )
     followed = reports.Followed(
-        clinic.follow(visits, child, share), failures, _made_by(name, rows), date.today()
+        clinic.follow(visits, child, share),
+        failures,
+        _made_by(assessor.model if assessor else "", rows),
+        date.today(),
     )
     drawn = reports.chart(followed)
     write_whole(out / CHART, drawn)
@@ -105,25 +110,27 @@ def follow(
         raise typer.Exit(SOME_UNUSABLE)
 
 
-def _assess(
-    rows: Sequence[SeriesRow], sex: Sex, model: Path | None, coverage: float, threads: int | None
-) -> tuple[list[Assessment | Failure], str]:
-    """The films read, and by which model; without films no model is loaded."""
-    from bonexage.assessment import Failure
+def _assessor(model: Path | None, threads: int | None) -> Assessor:
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
+
+    return Assessor(load_bundle(model), threads=threads)
+
+
+def _assess(
+    rows: Sequence[SeriesRow], sex: Sex, assessor: Assessor, coverage: float
+) -> list[Assessment | Failure]:
+    """The films as they are read."""
+    from bonexage.assessment import Failure
     from bonexage.subject import Subject
 
-    if not rows:
-        return [], ""
-    assessor = Assessor(load_bundle(model), threads=threads)
     outcomes: list[Assessment | Failure] = []
     for row in rows:
         try:
             outcomes.append(assessor.assess(row.file, sex, row.age_months, coverage=coverage))
         except BonexageError as error:
             outcomes.append(Failure(row.file, Subject(sex, row.age_months), error, assessor.model))
-    return outcomes, assessor.model
+    return outcomes
 
 
 def _made_by(model: str, rows: Sequence[SeriesRow]) -> str:
