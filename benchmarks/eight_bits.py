@@ -90,11 +90,11 @@ def static(graph: bytes, feeds: Sequence[Feeds]) -> bytes:
         return target.read_bytes()
 
 
-def films_of(part: Part, data: Path, number: int) -> list[TrainingFilm]:
-    """Films of a part of the carried model's training, one a child, evenly over all of them."""
-    of_child = {film.film.id: film for film in films_of_bundle(load_bundle(), data) if film.part is part}
-    films = list(of_child.values())
-    return films[:: max(1, len(films) // number)][:number]
+def some_of(part: Part, films: Sequence[TrainingFilm], number: int) -> list[TrainingFilm]:
+    """Films of a part, one a child, evenly over all of them."""
+    of_child = {film.film.id: film for film in films if film.part is part}
+    chosen = list(of_child.values())
+    return chosen[:: max(1, len(chosen) // number)][:number]
 
 
 def placed(assessor: Assessor, films: Sequence[TrainingFilm]) -> Iterator[tuple[Feeds, float]]:
@@ -124,8 +124,9 @@ def rows(data: Path, films: int, calibration: int) -> Iterator[Row]:
     """The speed and the error of each kind of number."""
     bundle = load_bundle()
     assessor = Assessor(bundle)
-    validation = list(placed(assessor, films_of(Part.VALIDATION, data, films)))
-    shown = [feeds for feeds, _ in placed(assessor, films_of(Part.TRAINING, data, calibration))]
+    all_films = films_of_bundle(bundle, data)
+    validation = list(placed(assessor, some_of(Part.VALIDATION, all_films, films)))
+    shown = [feeds for feeds, _ in placed(assessor, some_of(Part.TRAINING, all_films, calibration))]
     graphs = {
         "float32": bundle.onnx,
         "dynamic int8": dynamic(bundle.onnx),

@@ -25,10 +25,10 @@ from at_hand import films_folder
 from bonexage.assessment import Assessment
 from bonexage.disk import write_atomically
 from bonexage.evaluation.evaluate import measure
-from bonexage.learning.dataset import Part
-from bonexage.learning.dealt import films_of_bundle, held_out_films
+from bonexage.learning.dataset import Part, TrainingFilm
+from bonexage.learning.dealt import films_of_bundle
 from bonexage.model.assessor import Assessor
-from bonexage.model.bundle import Bundle, load_bundle
+from bonexage.model.bundle import load_bundle
 from bonexage.model.calibration import BAND_MONTHS, Calibration, Cell, fit_calibration
 from bonexage.model.heaping import Heaping, fit_heaping
 from bonexage.model.spread import SEXES, HeldOut, fit_spread
@@ -116,16 +116,16 @@ def methods(heaping: Heaping) -> dict[str, Method]:
     }
 
 
-def heaping_of(bundle: Bundle, data: Path) -> Heaping:
-    """Where the labels of the films heap that its network learned from."""
-    films = [film.film for film in films_of_bundle(bundle, data) if film.part is Part.TRAINING]
-    return fit_heaping((film.sex, film.bone_age_months) for film in films)
+def heaping_of(films: Sequence[TrainingFilm]) -> Heaping:
+    """Where the labels heap of those films that the network learned from."""
+    learned = [each.film for each in films if each.part is Part.TRAINING]
+    return fit_heaping((film.sex, film.bone_age_months) for film in learned)
 
 
-def held_out_readings(assessor: Assessor, data: Path) -> list[HeldOut]:
-    """Those films as the bundle reads them."""
-    films = [each.film for each in held_out_films(assessor.bundle, data)]
-    read = measure(assessor, films, progress=tell)
+def held_out_readings(assessor: Assessor, films: Sequence[TrainingFilm]) -> list[HeldOut]:
+    """Those films that it did not learn from, as the bundle reads them."""
+    held_out = [each.film for each in films if each.part is not Part.TRAINING]
+    read = measure(assessor, held_out, progress=tell)
     return [
         HeldOut(
             one.film.id,
@@ -224,8 +224,9 @@ def main() -> None:
     if data is None:
         return
     assessor = Assessor(load_bundle(*sys.argv[1:2]))
-    films = held_out_readings(assessor, data)
-    found = tally(films, heaping_of(assessor.bundle, data))
+    all_films = films_of_bundle(assessor.bundle, data)
+    films = held_out_readings(assessor, all_films)
+    found = tally(films, heaping_of(all_films))
     for name, by_coverage in found.items():
         print(name)
         for coverage, one in by_coverage.items():
