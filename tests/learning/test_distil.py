@@ -14,14 +14,14 @@ import pytest
 from bonexage.errors import BundleError, WrongUse
 from bonexage.learning import distil
 from bonexage.learning.cache import build_cache
-from bonexage.learning.dataset import Part, TrainingFilm, fingerprint, gather_films
+from bonexage.learning.dataset import Part, TrainingFilm, gather_films
 from bonexage.learning.distil import READINGS, Lesson, check_teacher, taught
 from bonexage.learning.recipe import Distil, Parts, recipe_from_table, recipe_to_table
 from bonexage.learning.train import train
 from bonexage.model.bundle import Bundle
 from bonexage.model.preprocess import Preprocessing, normalise
 from bonexage.subject import Sex
-from learning.folders import data_folder_with
+from learning.folders import data_folder_with, recorded
 from learning.test_train import TINY
 from models import BOY_MONTHS, small_bundle
 
@@ -43,12 +43,7 @@ def lesson(data: Path, tmp_path: Path) -> Lesson:
 
 def teacher(lesson: Lesson, out: Path, parts: Parts = PARTS, **changes: Any) -> Bundle:
     """A bundle that says it was trained on the lesson's films in these parts."""
-    films, _ = gather_films([lesson.films[0].folder], parts)
-    data = {
-        "folders": [{"name": "drawn", "films": len(films)}],
-        "ages_months": [1.0, 228.0],
-        "fingerprint": fingerprint(films, lesson.hashes),
-    }
+    data = recorded(lesson.films[0].folder, parts)
     table = recipe_to_table(replace(TINY, parts=parts))
     return small_bundle(out, recipe=table, **{"data": data, **changes})
 

@@ -181,9 +181,10 @@ def make_locator(
     )
     part_of = {film.film.path: film.part for film in films}
     learned = {path: hand for path, hand in found.items() if part_of[path] is not Part.VALIDATION}
-    if not learned or len(learned) == len(found):
+    kept_apart = found.keys() - learned.keys()
+    if not learned or not kept_apart:
         raise UnusableData(
-            f"hands were found in {len(learned)} films to learn from and in {len(found) - len(learned)} to "
+            f"hands were found in {len(learned)} films to learn from and in {len(kept_apart)} to "
             "measure it on",
             remedy="Give folders with more films that kept their aspect ratio",
             subject=", ".join(str(folder) for folder in folders),
@@ -193,7 +194,7 @@ def make_locator(
     write_atomically(out, onnx)
     locator = Locator(onnx)
     apart, told = [], 0
-    for path in found.keys() - learned.keys():
+    for path in kept_apart:
         finding = locator.find(read_radiograph(path).pixels)
         told += finding.found
         apart.append(distance(finding.frame, found[path].frame))
