@@ -12,8 +12,9 @@ WHEEL_VENV := .venv-wheel
 SERVE_VENV := .venv-serve
 LOCK_VENV := .venv-lock
 UV_VERSION := 0.13.9
-SERVE_EXTRAS := --extra serve --extra dicom --extra fhir --extra report
-LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+# What Python 3.11.0 brings; a later Python brings a later one, and does not run this one.
+OLDEST_PIP := 22.3
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-annotate --no-strip-extras --quiet \
   --custom-compile-command 'make lock'
 
 BENCHMARKS := prediction eight_bits loading training_steps training_speed spreading footprint
@@ -22,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environment lint tests wheel container lock carried evaluate trust experiments bench bench-check promises faults clinic clean
+.PHONY: help demo test environment lint tests wheel container lock fresh carried evaluate trust experiments bench bench-check promises faults clinic clean
 
 # $(call environment,FOLDER,LOCK): what LOCK pins, made anew only when LOCK or the place changes.
 define environment
@@ -85,13 +86,33 @@ lock: ## Resolve the locks again; UPGRADE=--upgrade takes the newest releases
 	  $(LOCK_VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION); }
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/all.txt
 	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/predict.txt
-	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml $(SERVE_EXTRAS) --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/serve.txt
+	$(LOCK_VENV)/bin/uv pip compile $(UPGRADE) pyproject.toml --extra serve --group build -c requirements/all.txt $(LOCK_OPTIONS) -o requirements/serve.txt
+
+fresh: ## Install each lock with the oldest supported pip, in an empty home and environment; needs 7 GB in TMPDIR
+	@set -e; folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; trap 'exit 1' HUP INT TERM; \
+	mkdir "$$folder/home"; export HOME="$$folder/home" PIP_NO_CACHE_DIR=1; \
+	unset PYTHONPATH VIRTUAL_ENV XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME; \
+	for lock in predict serve all; do \
+	  made="$$folder/$$lock"; $(PYTHON) -m venv "$$made"; python="$$made/bin/python"; \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
+	    "$$python" -m pip install --quiet pip==$(OLDEST_PIP); fi; \
+	  echo "requirements/$$lock.txt: $$("$$python" -m pip --version)"; \
+	  "$$python" -m pip install --quiet --require-hashes -r "requirements/$$lock.txt"; \
+	  "$$python" -m pip install --quiet --no-deps --no-index --no-build-isolation .; \
+	  "$$python" -m pip check; \
+	  case $$lock in \
+	    predict) "$$python" tests/house/smoke_wheel.py "$$made";; \
+	    serve) "$$python" tests/house/smoke_service.py "$$made";; \
+	    all) "$$made/bin/bonexage" train --help >"$$folder/help.txt"; "$$python" -c 'import ray, timm, torch, torchvision';; \
+	  esac; \
+	  rm -rf "$$made"; \
+	done; echo "Every lock can be installed on a fresh machine"
 
 carried: environment ## Train the carried model on the folders of BONEXAGE_DATA (INIT=weights), and put it in its place
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	test -f runs/locator.onnx || $(VENV)/bin/bonexage train-locator --data "$(BONEXAGE_DATA)/rsna-640px" \
 	  --others "$(BONEXAGE_DATA)/not-a-hand" --out runs/locator.onnx
-	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-100px" \
+	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-299px" \
 	  --data "$(BONEXAGE_DATA)/rsna-640px" --locator runs/locator.onnx --out runs/carried \
 	  $(if $(INIT),--init "$(INIT)") $(if $(wildcard runs/carried/last.pt),--resume)
 	$(VENV)/bin/bonexage export runs/carried --out src/bonexage/model/carried

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -10,11 +12,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "src"))  # so that it also runs from a clone, not installed
 
 from bonexage.assessment import DISCLAIMER, Assessment
-from bonexage.errors import BonexageError, MissingExtra
+from bonexage.errors import BonexageError, MissingExtra, WrongUse
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.bundle import Bundle, load_bundle
 from bonexage.reading.files import FILM_SUFFIXES, list_films
 from bonexage.subject import Sex, Subject
+from bonexage.terminal import printable_lines
 
 USAGE = """usage: python predict.py <image_list> <M|F> <image_size> <model_path>
   <image_list>  a text file with the path of a film a line, or one film
@@ -37,12 +40,16 @@ def main(arguments: Sequence[str]) -> int:
             except KeyboardInterrupt:
                 _note("Stopped, as asked.")
                 return 130
+            except OSError as error:
+                return _unwritten(error)
         case _:
             _note(USAGE)
             return 2
 
 
 def _predict(image_list: str, sex: Sex, size: int, model: Path) -> int:
+    if sys.stdout is None:
+        raise WrongUse("the standard output is closed", remedy="Leave it open, or send it to /dev/null")
     assessor = Assessor(_load(model), size=(size, size))
     how = assessor.preprocessing
     if (how.height, how.width) != (size, size):
@@ -61,6 +68,15 @@ def _predict(image_list: str, sex: Sex, size: int, model: Path) -> int:
     return 3 if unusable else 0
 
 
+def _unwritten(error: OSError) -> int:
+    """The exit code where the standard output takes no more; what is left to be written there is dropped."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if error.errno == errno.EPIPE:  # the reader had enough
+        return 1
+    _note(f"The answers cannot be written: {error}.")
+    return 2
+
+
 def _load(model: Path) -> Bundle:
     """A bundle; a checkpoint is made one for the while, where PyTorch is installed."""
     if model.suffix.lower() not in CHECKPOINTS or not model.is_file():
@@ -77,7 +93,7 @@ def _load(model: Path) -> Bundle:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable_lines(text)}\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bonexage.errors import BonexageError, MissingExtra
+from bonexage.terminal import printable_lines
 
 HERE = Path(__file__).parent
 
@@ -31,7 +32,7 @@ def main() -> int:
     try:
         return run(arguments.recipe, arguments.data, arguments.out, arguments.init, arguments.processes)
     except BonexageError as problem:
-        print(problem, file=sys.stderr)
+        print(printable_lines(str(problem)), file=sys.stderr)
         return problem.exit_code
 
 

@@ -2,12 +2,13 @@
 
     BONEXAGE_DATA=folder python benchmarks/explanation.py [bundle]
 
-On the test films of rsna-100px whose growth plates, epiphyses, carpal bones and joints were outlined by hand:
+On the test films of rsna-299px whose growth plates, epiphyses, carpal bones and joints were outlined by hand:
 the share of the map's mass in the outlines over their share of the film (1 is chance); how often the map's
 peak lies in them; how far readings move when what the map points at is blurred or shown first (deletion and
 insertion, Petsiuk et al., RISE, BMVC 2018), beside a random order and one from the middle outwards; and how
 much of the map outlives weights that were shuffled (Adebayo et al., Sanity checks for saliency maps, NeurIPS
-2018). Writes `evaluation/explanation/explanation.json`; ends with 1 below three times chance.
+2018). Writes `evaluation/explanation/explanation.json`; ends with 1 below three times chance, and where no
+film is left to measure.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
 from at_hand import films_folder
 from bonexage.disk import write_atomically
-from bonexage.errors import RefusedRadiograph
+from bonexage.errors import RefusedRadiograph, UnusableData
 from bonexage.evaluation.metrics import mean_over_children
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import Bundle, load_bundle
@@ -33,11 +34,16 @@ from bonexage.model.relevance import Explanation
 from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
+from bonexage.reading.framing import without_borders
 
 OUT = Path(__file__).parents[1] / "evaluation" / "explanation"
 MASKS = ("epiphysis", "articular-surface")
 LEAST_CONCENTRATION = 3.0
-NEAR_PIXELS = 3
+# In parts of the film's longer side: what counts as near an outline, how far a part is blurred, and how far
+# the order from the middle outwards reaches.
+NEAR = 0.03
+BLUR = 0.06
+MIDDLE = 0.2
 STEPS = tuple(round(share, 1) for share in np.arange(0.1, 1.0, 0.1))
 
 Floats = NDArray[np.float32]
@@ -66,14 +72,43 @@ class Outlined:
 
 
 def outlined_films(folder: Path) -> Iterator[Outlined]:
-    """The test films that have outlines; a film that lost a border to the reading is left out."""
+    """The test films that have outlines of every kind, both without the borders that reading leaves out.
+
+    Raises:
+        UnusableData: there are none.
+    """
     films, _ = read_split(folder, "test")
+    number = 0
     for film in films:
         files = [folder / "masks" / kind / f"{film.id}.png" for kind in MASKS]
+        if not all(file.is_file() for file in files):
+            continue
+        number += 1
         radiograph = read_radiograph(film.path)
-        masks = [np.asarray(Image.open(file).convert("L")) >= 128 for file in files if file.is_file()]
-        if len(masks) == len(MASKS) and all(mask.shape == radiograph.pixels.shape for mask in masks):
-            yield Outlined(film, radiograph, np.logical_or.reduce(masks))
+        masks = [outline(file, radiograph.provenance.original_size) for file in files]
+        yield Outlined(film, radiograph, np.logical_or.reduce(masks)[kept_part(film.path)])
+    if not number:
+        raise UnusableData(
+            f"no test film has outlines in {' and in '.join(f'masks/{kind}' for kind in MASKS)}",
+            remedy="Give the folder of films with the outlines of their bones",
+            subject=str(folder),
+        )
+
+
+def kept_part(film: Path) -> tuple[slice, slice]:
+    """The rows and columns of a film in grey that are left when it is read."""
+    with Image.open(film) as picture:
+        whole = np.asarray(picture.convert("L"), dtype=np.float32) / np.float32(255)
+        kept = without_borders(whole, blurred_seam=picture.format == "JPEG")
+    first = (kept.ctypes.data - whole.ctypes.data) // whole.itemsize
+    top, left = divmod(first, whole.shape[1])
+    return slice(top, top + kept.shape[0]), slice(left, left + kept.shape[1])
+
+
+def outline(file: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """An outline drawn at any size, as large as its film: bool `[height, width]`."""
+    drawn = Image.open(file).convert("L").resize(shape[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(drawn) >= 128
 
 
 def concentration(weight: Floats, bones: NDArray[np.bool_]) -> float:
@@ -81,9 +116,15 @@ def concentration(weight: Floats, bones: NDArray[np.bool_]) -> float:
     return float(weight[bones].sum() / weight.sum() / bones.mean())
 
 
+def from_the_middle(weight: Floats, rng: np.random.Generator) -> Floats:
+    """A map that knows nothing of the film: the most in its middle, less with the distance from it."""
+    return np.asarray(np.exp(ORDERS["middle"](weight, rng) / (MIDDLE * max(weight.shape))), dtype=np.float32)
+
+
 def near(bones: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The outlines and a few pixels around them."""
-    grown = Image.fromarray(bones).convert("L").filter(ImageFilter.MaxFilter(2 * NEAR_PIXELS + 1))
+    """The outlines and a narrow band around them."""
+    reach = round(NEAR * max(bones.shape))
+    grown = Image.fromarray(bones).convert("L").filter(ImageFilter.MaxFilter(2 * reach + 1))
     return np.asarray(grown) > 0
 
 
@@ -97,7 +138,8 @@ def curves(
 ) -> dict[str, float]:
     """Mean absolute shift of the reading as parts are blurred, and as they alone are shown, by order."""
     film = one.radiograph.pixels
-    blurred = np.asarray(Image.fromarray((film * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(6)))
+    blur = ImageFilter.GaussianBlur(BLUR * max(film.shape))
+    blurred = np.asarray(Image.fromarray((film * 255).astype(np.uint8)).filter(blur))
     ground = (blurred / np.float32(255)).astype(np.float32)
     weight = np.abs(found.months)
     shifts = {}
@@ -137,14 +179,14 @@ def shuffled(bundle: Bundle) -> Bundle:
 
 
 def main() -> int:
-    data = films_folder("rsna-100px")
+    data = films_folder("rsna-299px")
     if data is None:
         return 0
     bundle = load_bundle(*sys.argv[1:2])
     assessor, mixed = Assessor(bundle), Assessor(shuffled(bundle))
     rng = np.random.default_rng(0)
     measured: dict[str, list[float]] = {}
-    for one in outlined_films(data / "rsna-100px"):
+    for one in outlined_films(data / "rsna-299px"):
         try:
             found = assessor.explain(one.radiograph, one.film.sex)
         except RefusedRadiograph:
@@ -154,7 +196,7 @@ def main() -> int:
         seen = weight > 0
         of_film = {
             "concentration": concentration(weight, one.bones),
-            "concentration, middle": concentration(np.exp(ORDERS["middle"](weight, rng) / 20), one.bones),
+            "concentration, middle": concentration(from_the_middle(weight, rng), one.bones),
             "pointing": float(points_at(weight, one.bones)),
             "pointing, chance": float(near(one.bones)[seen].mean()),
             "rank correlation with shuffled weights": float(spearmanr(weight[seen], other[seen]).statistic),
@@ -162,6 +204,9 @@ def main() -> int:
         }
         for name, value in of_film.items():
             measured.setdefault(name, []).append(value)
+    if not measured:
+        print("The model refuses every film that has outlines: nothing is measured.")
+        return 1
     films = len(measured["concentration"])
     figures = {
         name: mean_over_children([value for value in values if np.isfinite(value)])

@@ -2,7 +2,7 @@
 
     BONEXAGE_DATA=folder python benchmarks/reading_rules.py [every]
 
-With `every` (a number) only each so-many-th film of rsna-100px is taken.
+With `every` (a number) only each so-many-th film of rsna-299px is taken.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from at_hand import films_folder
 from bonexage.reading.framing import is_inverted, without_borders
 
 FOLDERS = (
-    "rsna-100px/boneage-training-dataset",
-    "rsna-100px/boneage-test-dataset",
+    "rsna-299px/boneage-training-dataset",
+    "rsna-299px/boneage-test-dataset",
     "rsna-640px/boneage-training-dataset",
     "rsna-640px/boneage-test-dataset",
     "rsna-original/boneage-training-dataset",
@@ -38,7 +38,7 @@ def main() -> None:
     every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     for folder in FOLDERS:
         paths = sorted(path for path in (data / folder).iterdir() if path.suffix in (".png", ".jpg"))
-        paths = paths[:: every if "100px" in folder else 1]
+        paths = paths[:: every if "299px" in folder else 1]
         films = [np.asarray(Image.open(path).convert("L")) for path in paths]
         blurred = paths[0].suffix == ".jpg"
         print(f"{folder}: {len(films)} films")

@@ -2,10 +2,11 @@
 
     BONEXAGE_DATA=folder python benchmarks/refusal.py [bundle]
 
-Hands: the test films of the RSNA folders, the films of other-scanner, the plates of the atlas. Others: the
-kinds of not-a-hand, what packages at hand ship, and pictures made here: halves of hands, fingers alone, two
-hands, tiles exchanged, a hand too small to read, limbs, text, noise. The locator learned from the pictures of
-not-a-hand, so those rows flatter it; of the kinds that are made here it saw halves and exchanged tiles.
+Hands: the test films of the RSNA folders, those of rsna-299px as thumbnails as well, the films of
+other-scanner, the plates of the atlas. Others: the kinds of not-a-hand, what packages at hand ship, and
+pictures made here: halves of hands, fingers alone, two hands, tiles exchanged, a hand too small to read,
+limbs, text, noise. The locator learned from the pictures of not-a-hand, so those rows flatter it; of the
+kinds that are made here it saw halves and exchanged tiles.
 Writes `evaluation/refusal/refusal.json`; ends with 1 where fewer hands pass than should.
 """
 
@@ -31,10 +32,11 @@ from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.radiograph import Provenance, Radiograph
 from bonexage.reading.files import list_films, read_radiograph
+from thumbnails import SIDE, squeezed
 
 OUT = Path(__file__).parents[1] / "evaluation" / "refusal"
 HANDS = {
-    "rsna-100px": "rsna-100px/boneage-test-dataset",
+    "rsna-299px": "rsna-299px/boneage-test-dataset",
     "rsna-640px": "rsna-640px/boneage-test-dataset",
     "rsna-original": "rsna-original/boneage-test-dataset",
     "other-scanner": "other-scanner/films",
@@ -179,6 +181,13 @@ MADE: dict[str, Maker] = {
 }
 
 
+def thumbnails(films: Iterable[Radiograph]) -> Iterator[Radiograph]:
+    """The films as squares of few pixels."""
+    for film in films:
+        pixels = np.asarray(squeezed(Image.fromarray(film.pixels)))
+        yield as_radiograph(pixels, film.provenance.name)
+
+
 def made(maker: Maker, films: list[Film], name: str) -> Iterator[Radiograph]:
     """Pictures of one kind, each from two films or from none."""
     rng = np.random.default_rng(0)
@@ -200,6 +209,8 @@ def rows_of(assessor: Assessor, data: Path) -> Iterator[Row]:
     """Every kind, hands first."""
     for kind, folder in HANDS.items():
         yield row(kind, films_in(data / folder), assessor, hands=True)
+    small = thumbnails(films_in(data / HANDS["rsna-299px"]))
+    yield row(f"rsna-299px at {SIDE} px", small, assessor, hands=True)
     yield row("plates", (read_radiograph(plate.path) for plate in read_plates()), assessor, hands=True)
     names = list(list_films([str(data / "not-a-hand")]))
     for kind in sorted({Path(name).name.split("-")[0] for name in names}):

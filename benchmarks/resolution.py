@@ -2,9 +2,8 @@
 
     BONEXAGE_DATA=folder python benchmarks/resolution.py [bundle]
 
-Each of the test films of rsna-640px is made smaller in two ways, evenly (antialiased) and, as the films of
-rsna-100px were, squeezed to a square by taking single pixels. Writes `evaluation/resolution/resolution.json`
-and `resolution.png`.
+Each of the test films of rsna-640px is made smaller in two ways, evenly (antialiased) and squeezed to a
+square by taking single pixels. Writes `evaluation/resolution/resolution.json` and `resolution.png`.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from bonexage.radiograph import Radiograph
 from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm, read_split
 from bonexage.reports import sheet
+from thumbnails import squeezed
 
 OUT = Path(__file__).parents[1] / "evaluation" / "resolution"
 SIDES = (64, 80, 100, 128, 160, 200, 256, 320, 480, 640)
@@ -54,7 +54,7 @@ class Point:
 def smaller(film: Image.Image, side: int, way: Way) -> Image.Image:
     """A film with fewer pixels; one that has no more than `side` stays as it is."""
     if way == "square":
-        return film.resize((side, side), Image.Resampling.NEAREST)
+        return squeezed(film, side)
     scale = min(1.0, side / max(film.size))
     size = round(film.width * scale), round(film.height * scale)
     return film.resize(size, Image.Resampling.BILINEAR)

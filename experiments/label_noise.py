@@ -2,7 +2,7 @@
 
     BONEXAGE_DATA=folder python experiments/label_noise.py
 
-Reads the training labels and films of `rsna-100px`, writes `label-noise.json` and its part of README.md.
+Reads the training labels and films of `rsna-299px`, writes `label-noise.json` and its part of README.md.
 The test films are not looked at.
 """
 
@@ -36,7 +36,7 @@ from bonexage.subject import Sex
 HERE = Path(__file__).parent
 OUT = HERE / "label-noise.json"
 README = HERE / "README.md"
-FOLDER: Final = "rsna-100px"
+FOLDER: Final = "rsna-299px"
 REGION: Final = "label noise"
 
 # The ages of the atlas's plates in months (Greulich and Pyle, Radiographic Atlas of Skeletal Development of

@@ -212,7 +212,7 @@ def main() -> None:
     asked = parser.parse_args()
     data = os.environ.get("BONEXAGE_DATA")
     if not data:
-        sys.exit("Set BONEXAGE_DATA to the folder that holds rsna-100px and rsna-640px.")
+        sys.exit("Set BONEXAGE_DATA to the folder that holds rsna-299px and rsna-640px.")
     recipes = [RECIPES / f"{name}.toml" for name in (OURS, PUBLISHED)]
     failed = run_all(recipes, Path(data), RUNS, init=asked.init, locator=asked.locator)
     if failed:

@@ -2,7 +2,7 @@
 
     BONEXAGE_DATA=folder python experiments/run.py [NAME ...] [--init WEIGHTS] [--locator ONNX]
 
-Each `NAME.toml` here is trained on `rsna-100px` and `rsna-640px` into `runs/experiments/NAME`. Weights given
+Each `NAME.toml` here is trained on `rsna-299px` and `rsna-640px` into `runs/experiments/NAME`. Weights given
 with --init start those whose recipe asks for ImageNet's; all others start from random ones.
 """
 
@@ -21,7 +21,7 @@ from bonexage.learning.recipe import read_recipe
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs" / "experiments"
-FOLDERS = ("rsna-100px", "rsna-640px")
+FOLDERS = ("rsna-299px", "rsna-640px")
 FIRST = ("baseline", "baseline-again")
 
 
@@ -68,7 +68,7 @@ def main() -> None:
     asked = parser.parse_args()
     data = os.environ.get("BONEXAGE_DATA")
     if not data:
-        sys.exit("Set BONEXAGE_DATA to the folder that holds rsna-100px and rsna-640px.")
+        sys.exit("Set BONEXAGE_DATA to the folder that holds rsna-299px and rsna-640px.")
     recipes = sorted(HERE.glob("*.toml"))
     unknown = set(asked.names) - {recipe.stem for recipe in recipes}
     if unknown:

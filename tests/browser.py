@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from trials.waiting import PATIENCE_SECONDS, eventually
+
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
-PATIENCE = 120  # seconds that a script or a page may take on a busy machine
+PATIENCE = PATIENCE_SECONDS  # that a script or a page may take on a busy machine
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Browser:
             fingers.append({"type": "pointer", "id": name, "parameters": touch, "actions": moves})
         self._ask("actions", {"actions": fingers})
 
-    def wait(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
+    def wait(self, script: str, *arguments: Any, seconds: float = PATIENCE) -> Any:
         """What a script returns as soon as that is true; fails where it does not become so."""
         end = time.monotonic() + seconds
         while not (said := self.run(script, *arguments)):
@@ -136,7 +138,7 @@ def browser() -> Iterator[Browser]:
             wanted = {
                 "goog:chromeOptions": options,
                 "goog:loggingPrefs": {"browser": "ALL"},
-                "timeouts": {"script": 1000 * PATIENCE},
+                "timeouts": {"script": round(1000 * PATIENCE)},
             }
             session = _post(f"{base}/session", {"capabilities": {"alwaysMatch": wanted}})
             address = f"{base}/session/{session['sessionId']}"
@@ -149,13 +151,13 @@ def browser() -> Iterator[Browser]:
 
 
 def _wait_for(base: str) -> None:
-    for _ in range(300):
+    def is_ready() -> bool:
         try:
-            if _request(urllib.request.Request(f"{base}/status"))["ready"]:
-                return
+            return bool(_request(urllib.request.Request(f"{base}/status"))["ready"])
         except OSError:
-            time.sleep(0.1)
-    raise TimeoutError("chromedriver did not start")
+            return False
+
+    eventually(is_ready)
 
 
 def _post(address: str, asked: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from bonexage.model.bundle import Bundle, Description, write_bundle
@@ -124,7 +125,9 @@ def small_bundle(
     weights: bytes | None = None,
     **changes: Any,
 ) -> Bundle:
-    """Write a bundle of `small_network` to `out` (folder or zip)."""
+    """Write a bundle of `small_network` to `out` (folder or zip); it names the outputs that its graph has."""
+    if onnx is not None:
+        changes = {"outputs": _outputs_of(onnx), **changes}
     return write_bundle(
         out,
         small_description(**changes),
@@ -135,3 +138,11 @@ def small_bundle(
         plates=plates,
         weights=weights,
     )
+
+
+def _outputs_of(graph: bytes) -> tuple[str, ...]:
+    """What a graph gives; all there may be of bytes that are no graph."""
+    try:
+        return tuple(each.name for each in onnx.load_model_from_string(graph).graph.output) or ALL_OUTPUTS
+    except DecodeError:
+        return ALL_OUTPUTS

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +28,7 @@ from bonexage.model.nearest import pack_plates
 from bonexage.subject import Sex
 from films import write_film
 from models import small_bundle, small_network
+from trials.waiting import PATIENCE_SECONDS, eventually
 
 Run = Callable[..., Result]
 COMMANDS = (
@@ -142,7 +142,8 @@ def test_folders_globs_lists_and_standard_input_all_name_films(run: Run, tmp_pat
 def test_subjects_are_found_by_path_name_or_id(run: Run, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("file,sex,age_months\nf0.png,M,100\nf1,F,\n./f3.png,M,50\n")
     films = ["f0.png", "./f1.png", "f3.png", "f4.png"]
-    assert _predict(run, *films, "--subjects", "s.csv", "--sex", "F", "--out", "o.csv").exit_code == 0
+    rest = ("--sex", "F", "--sex-for-the-rest")
+    assert _predict(run, *films, "--subjects", "s.csv", *rest, "--out", "o.csv").exit_code == 0
     told = [(row["sex"], row["age_months"]) for row in _csv(tmp_path / "o.csv")]
     assert told == [("M", "100.0"), ("F", ""), ("M", "50.0"), ("F", "")]
 
@@ -259,11 +260,12 @@ def _stopped(tmp_path: Path, how: signal.Signals) -> subprocess.Popen[str]:
     process.stdin.write("\n".join(names[:40]) + "\n")
     process.stdin.flush()
     journal = tmp_path / "o.csv.unfinished"
-    deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.read_bytes().count(b"\n") > 5):
-        assert time.monotonic() < deadline
+
+    def has_begun() -> bool:
         assert process.poll() is None
-        time.sleep(0.05)
+        return journal.exists() and journal.read_bytes().count(b"\n") > 5
+
+    eventually(has_begun)
     process.send_signal(how)
     return process
 
@@ -272,7 +274,7 @@ def _stopped(tmp_path: Path, how: signal.Signals) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_what_is_done_is_kept_when_stopped_and_resume_goes_on(run: Run, tmp_path: Path, how: str) -> None:
     process = _stopped(tmp_path, signal.Signals[how])
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert out == ""
     if how == "SIGINT":
         assert process.returncode == 130
@@ -312,7 +314,7 @@ def test_a_person_at_a_terminal_gets_a_table(run: Run, tmp_path: Path) -> None:
             shown += chunk
     except OSError:  # the other end is closed: all was read
         pass
-    assert process.wait(60) == 3
+    assert process.wait(PATIENCE_SECONDS) == 3
     text = shown.decode()
     for part in (
         "Film",
@@ -419,7 +421,7 @@ def test_a_command_whose_extra_is_missing_names_the_line_that_installs_it(
     monkeypatch.setattr(front.importlib.util, "find_spec", lambda _: None)
     done = run(*arguments)
     assert done.exit_code == 2
-    assert "pip install 'bonexage[learn]'" in done.stderr
+    assert re.search(r"pip install .*\[learn\]", done.stderr)
 
 
 def _learning(monkeypatch: pytest.MonkeyPatch, module: str, **functions: object) -> None:
@@ -475,7 +477,8 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
     _learning(monkeypatch, "export", export_run=called, import_checkpoint=called)
     _learning(monkeypatch, "compose", compose_atlas=composed)
     monkeypatch.setattr(front, "_need_learning", lambda feature: None)
-    train = run("train", "q.toml", "--data", "a", "--data", "b", "--out", "r", "--resume", "--init", "w.pth")
+    weights = ("--init", "w.pth", "--require-init")
+    train = run("train", "q.toml", "--data", "a", "--data", "b", "--out", "r", "--resume", *weights)
     assert train.exit_code == 0
     assert "bonexage export" in train.stderr
     export = run("export", "r", "s", "--out", "o.zip", "--data", "a", "--with-weights")
@@ -493,6 +496,7 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
             {
                 "resume": True,
                 "init": Path("w.pth"),
+                "require_init": True,
                 "cache_folder": None,
                 "locator": None,
                 "skip_unreadable": False,

@@ -9,9 +9,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bonexage.cli.app import app
+from bonexage.model.calibration import fit_calibration
+from bonexage.model.spread import fit_spread
 from evaluation.test_runs import write_run
 from films import write_film
-from models import small_bundle, small_network
+from models import held_out, small_bundle, small_network
 
 
 def run(*arguments: str) -> Result:
@@ -61,6 +63,19 @@ def test_a_bundle_without_films_and_a_place_that_is_neither_are_wrong_use(data: 
     done = run("compare", "data", "data")
     assert done.exit_code == 2
     assert "predictions.csv" in done.stderr
+
+
+def test_labels_of_no_film_of_a_month_are_named(data: Path) -> None:
+    films = held_out(range(30, 230), range(32, 232), "FM" * 100)
+    small_bundle(data / "a.zip", calibration=fit_calibration(films, spread=fit_spread(films)))
+    films_given = ("data/boneage-test-dataset", "--sex", "F", "--threads", "1", "--model", "a.zip")
+    assert run("predict", *films_given, "--out", "month.csv").exit_code == 0
+    (data / "labels.csv").write_text("id,boneage,male\n0,70,True\n1.0,71,False\n0002,72,True\n")
+    done = run("drift", "month.csv", "--labels", "labels.csv", "--model", "a.zip")
+    assert done.exit_code == 0, done.output
+    assert "2 of 3 labels of labels.csv are of no film of the month: 1.0, 0002\n" in done.stderr
+    (data / "labels.csv").write_text("id,boneage,male\n0,70,True\n")
+    assert "of no film" not in run("drift", "month.csv", "--labels", "labels.csv", "--model", "a.zip").stderr
 
 
 def test_runs_are_listed_with_their_state_and_as_json(tmp_path: Path) -> None:

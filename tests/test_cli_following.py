@@ -157,3 +157,21 @@ def test_the_chart_is_the_one_on_the_page(run: Run, tmp_path: Path) -> None:
     drawn = (tmp_path / "followed/series.png").read_bytes()
     assert page.pictures() == [drawn]
     assert Image.open(io.BytesIO(drawn)).width > 1000
+
+
+def test_a_film_that_predict_did_not_assess_is_not_opened_by_the_name_in_its_table(
+    run: Run, tmp_path: Path
+) -> None:
+    """The table of a de-identified run holds made-up names, under which another child's film may lie."""
+    write_film(tmp_path / "other.png", 1).rename(tmp_path / "film 2")
+    done = run(
+        "file,status,sex,age_months,bone_age_months,message,model\n"
+        "film 1,assessed,F,100,98.0,,m@0\n"
+        "film 2,refused,F,110,,no hand was found. Give a whole hand.,m@0\n",
+        "--model",
+        "nowhere.zip",
+    )
+    assert done.exit_code == 3
+    assert "film 2: refused: no hand was found. Give a whole hand." in done.stdout
+    assert "film 2: no hand was found. Give a whole hand." in done.stderr
+    assert "9 years 2 months: bone age" not in done.stdout

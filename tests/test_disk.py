@@ -74,6 +74,14 @@ def test_a_disk_that_fills_up_at_the_end_leaves_the_old_file(
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are counted in bytes here")
+@pytest.mark.parametrize("name", ["a" * 255, "\N{HIRAGANA LETTER A}" * 85, "\N{BONE}" * 63])
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, b"film")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"film"
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -90,11 +98,13 @@ with opened_atomically(Path(sys.argv[1])) as file:
 def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
     place = tmp_path / "table.csv"
     write_atomically(place, b"old")
-    (tmp_path / ".table.csv.swp").write_bytes(b"an editor's")
+    for other in (".table.csv.swp", ".table.csv.partial", "table.csv.0a1b2c3d.partial", ".backup.partial"):
+        (tmp_path / other).write_bytes(b"of another program")
     kept = set(tmp_path.iterdir())
     killed = subprocess.run([sys.executable, "-c", KILLED, place], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(set(tmp_path.iterdir()) - kept) == 1
+    (tmp_path / ".table.csv.0a1b2c3d.partial").write_bytes(b"an earlier version's")
     remove_partial(tmp_path)
     assert set(tmp_path.iterdir()) == kept
     assert place.read_bytes() == b"old"

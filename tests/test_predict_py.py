@@ -138,7 +138,7 @@ def test_a_checkpoint_without_pytorch_names_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, "bonexage.learning.export", None)
     Path("best.pth").write_bytes(b"weights")
     assert predict.main([films[0], "M", "64", "best.pth"]) == 2
-    assert "pip install 'bonexage[learn]'" in capsys.readouterr().err
+    assert re.search(r"pip install .*\[learn\]", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from trials import node_faults, service_faults, service_load, training_kills
+from trials import (
+    damaged_results,
+    foreign_state,
+    node_faults,
+    partial_copies,
+    service_faults,
+    service_load,
+    slow_pictures,
+    training_kills,
+)
 from trials.reliability import Found, with_section
 
 PAGE: Final = Path(__file__).parents[1] / "RELIABILITY.md"
@@ -22,6 +31,10 @@ TRIALS: Final[dict[str, Callable[..., Found]]] = {
     "service": service_faults.run,
     "load": service_load.run,
     "node": node_faults.run,
+    "pictures": slow_pictures.run,
+    "partial": partial_copies.run,
+    "foreign": foreign_state.run,
+    "results": damaged_results.run,
 }
 
 

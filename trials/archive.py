@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -102,6 +103,18 @@ def _called_back(port: int) -> Association:
     entity.add_requested_context(StorageCommitmentPushModel)
     roles = build_role(StorageCommitmentPushModel, scp_role=True)
     return entity.associate("127.0.0.1", port, ae_title="BONEXAGE", ext_neg=[roles])
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port on loopback that refuses connections, and that no other program is given in the meantime.
+
+    An archive may listen on it all the same: both sides say that the address is reused.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 @contextmanager

@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bonexage.errors import BonexageError, RefusedRadiograph
+from bonexage.errors import BonexageError, RefusedRadiograph, WrongUse
 from bonexage.subject import Sex, Subject
+from bonexage.terminal import printable
 
 MAX_BONE_AGE_MONTHS: Final = 240.0
 DISCLAIMER: Final = "For research, not for diagnosis."
+
+
+def coverage_share(percent: float) -> float:
+    """The share of children (0 to 1) that an interval is to hold, from a percentage; below 1 it is a share.
+
+    Raises:
+        WrongUse: no interval can hold so many.
+    """
+    if 0 < percent < 1:
+        return percent
+    if not 1 < percent < 100:
+        raise WrongUse(
+            f"an interval cannot cover {percent:g}%", remedy="Write 80, 90, 95 or another percentage"
+        )
+    return percent / 100
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,7 @@ class Assessment:
         return months_in_words(self.bone_age_months)
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.age_in_words}"
+        return f"{printable(self.file)}: {self.age_in_words}"
 
 
 def months_in_words(months: float) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-_PARTIAL: Final = ".partial"
+# Earlier versions put the file's own name in front of the eight digits.
+_PARTIAL: Final = re.compile(r"\.(.+\.)?[0-9a-f]{8}\.partial", re.DOTALL)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -45,7 +47,8 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
     was at `path` before is untouched. What a killed process leaves behind `remove_partial` finds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
+    # Without the file's own name, so that a name as long as a system allows can be written.
+    partial = path.with_name(f".{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as file:
             yield file
@@ -58,6 +61,10 @@ def opened_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder; no other may be writing there now."""
-    for partial in folder.glob(f".*{_PARTIAL}"):
-        partial.unlink(missing_ok=True)
+    """Remove what killed processes left half written in a folder; no other may be writing there now.
+
+    Only files named as `opened_atomically` names them are removed.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _PARTIAL.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from bonexage.terminal import printable, printable_lines
+
+INSTALL_WITH: Final = "Install them with: "
+"""What a remedy begins with that ends in a command."""
+
 
 class BonexageError(Exception):
     """Base of every error this package raises on purpose.
@@ -22,16 +29,22 @@ class BonexageError(Exception):
         super().__init__(problem, remedy, subject)
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.sentence}" if self.subject else self.sentence
+        said = printable_lines(self.sentence)
+        return f"{printable(self.subject)}: {said}" if self.subject else said
 
     @property
     def sentence(self) -> str:
         """What is wrong and what to do, without the subject."""
-        return f"{self.problem}. {self.remedy}{'' if self.remedy.endswith('?') else '.'}"
+        command = self.remedy.startswith(INSTALL_WITH)  # a full stop would become a part of it
+        return f"{self.problem}. {self.remedy}{'' if command or self.remedy.endswith('?') else '.'}"
 
     def about(self, subject: str) -> BonexageError:
         """The same error about another subject."""
         return _rebuilt(type(self), self.problem, self.remedy, subject)
+
+    def with_remedy(self, remedy: str) -> BonexageError:
+        """The same error with another thing to do."""
+        return _rebuilt(type(self), self.problem, remedy, self.subject)
 
     def __reduce__(self) -> tuple[object, ...]:
         """How it travels from the process it happened in to the one that tells the user."""
@@ -54,8 +67,15 @@ class MissingExtra(BonexageError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs packages that are not installed",
-            remedy=f"Install them with: pip install 'bonexage[{extra}]'",
+            remedy=how_to_install(extra),
         )
+
+
+def how_to_install(extra: str) -> str:
+    """The remedy that names the command by which the packages of an extra are installed here."""
+    from bonexage.extras import install_command
+
+    return f"{INSTALL_WITH}{install_command(extra)}"
 
 
 class BundleError(BonexageError):

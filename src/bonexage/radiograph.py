@@ -22,6 +22,8 @@ class Provenance:
         original_size: height and width in pixels as stored in the file.
         kind: the file format, in lower case ('png', 'jpeg', 'tiff', 'dicom', ...).
         bits: of a grey or colour value as stored (1, 8, 12, 16, 32, ...), or None where that is not known.
+        decoded: hash of the picture that a DICOM file decodes to, the same however it is packed; '' for other
+            files.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Provenance:
     original_size: tuple[int, int]
     kind: str
     bits: int | None = None
+    decoded: str = ""
 
 
 NOBODY: Final = Subject()
@@ -61,7 +64,7 @@ class Radiograph:
     """One radiograph.
 
     Attributes:
-        pixels: float32 `[height, width]` in [0, 1], bone bright, borders left out.
+        pixels: float32 `[height, width]` in [0, 1], bone bright, pixels square, borders left out.
         spacing_mm: size of a pixel (row, column) in millimetres, or None where unknown.
         provenance: the file it came from.
         cautions: what had to be mended or should be known, found while reading.

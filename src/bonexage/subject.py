@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from bonexage.decimals import number_in
 from bonexage.errors import WrongUse
 
 MAX_CHRONOLOGICAL_AGE_MONTHS = 1440.0
@@ -26,7 +28,7 @@ class Sex(StrEnum):
             WrongUse: the text is none of them.
         """
         try:
-            return _SPELLINGS[text.strip().lower()]
+            return SPELLINGS[text.strip().lower()]
         except KeyError:
             raise WrongUse(
                 f"{text!r} is not a sex",
@@ -39,7 +41,7 @@ class Sex(StrEnum):
         return {"F": "girl", "M": "boy", "U": "unknown sex"}[self.value]
 
 
-_SPELLINGS = {
+SPELLINGS: Final = {
     "f": Sex.FEMALE,
     "female": Sex.FEMALE,
     "girl": Sex.FEMALE,
@@ -50,6 +52,7 @@ _SPELLINGS = {
     "unknown": Sex.UNKNOWN,
     "": Sex.UNKNOWN,
 }
+"""How a sex may be written, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,20 @@ class Subject:
                 f"a chronological age of {self.age_months:g} months is out of range",
                 remedy=f"Give the age in months, from 0 to {MAX_CHRONOLOGICAL_AGE_MONTHS:g}",
             )
+
+
+def parse_age_months(text: str) -> float | None:
+    """Read a chronological age in months (0 to 1440), as command lines and forms have it; None for a blank.
+
+    Raises:
+        WrongUse: the text is no number, or the age is out of range.
+    """
+    if not text.strip():
+        return None
+    try:
+        months = number_in(text, MAX_CHRONOLOGICAL_AGE_MONTHS)
+    except ValueError:
+        raise WrongUse(
+            f"{text!r} is not a number of months", remedy="Write digits, and a decimal point, such as 126.5"
+        ) from None
+    return Subject(age_months=months).age_months

@@ -19,6 +19,8 @@ _KINDS: Final[dict[Any, str]] = {
     str: "a text",
 }
 
+_LONGEST_SHOWN: Final = 80
+
 
 def read_table(path: Path, *, what: str, example: str) -> dict[str, Any]:
     """The table in a TOML file.
@@ -39,9 +41,9 @@ def read_table(path: Path, *, what: str, example: str) -> dict[str, Any]:
             remedy=f"Name a {what}, such as {example}",
             subject=str(path),
         ) from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:  # an integer of too many digits is a plain ValueError
         raise WrongUse(
-            f"the {what} is not TOML ({problem})", remedy="Mend it", subject=str(path)
+            f"the {what} is not TOML ({problem})", remedy="Correct it", subject=str(path)
         ) from problem
 
 
@@ -101,16 +103,32 @@ def _convert(hint: Any, value: Any, where: _Where, place: str) -> Any:
                 _convert(kind, item, where, place) for kind, item in zip(kinds, value, strict=True)
             )
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        converted = float(value)
+        converted = _as_float(value)
     elif value in arguments if origin is Literal else type(value) is (origin or hint):
         converted = value
     if converted is None:
         raise WrongUse(
-            f"the {where.what}'s {place!r} cannot be {value!r}",
+            f"the {where.what}'s {place!r} cannot be {shown(value)}",
             remedy=f"Give {_described(hint)}",
             subject=where.source,
         )
     return converted
+
+
+def _as_float(value: float) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:  # an integer above the largest float
+        return None
+
+
+def shown(value: Any) -> str:
+    """A value from such a file as an error shows it, cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of too many digits, or tables too deep
+        return "so large a value"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _described(hint: Any) -> str:

@@ -37,7 +37,7 @@ PROGRAMS = {
     "dciodvfy": "dicom3tools",
     "openssl": "openssl",
 }
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
 
 
 def program(name: str) -> str:
@@ -59,7 +59,11 @@ def need_everything() -> None:
 def run(name: str, *arguments: object, fails: bool = False) -> str:
     """Run one of the programs and give what it printed; it has to succeed, or to fail where that is asked."""
     done = subprocess.run(
-        [program(name), *map(str, arguments)], capture_output=True, text=True, errors="replace", timeout=120
+        [program(name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE_SECONDS,
     )
     said = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, f"{name} ended with {done.returncode}: {said}"
@@ -99,7 +103,7 @@ class Archive:
 
     def ask(self, place: str) -> Any:
         """What Orthanc's own interface answers."""
-        with urllib.request.urlopen(f"{self.address}/{place}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.address}/{place}", timeout=PATIENCE_SECONDS) as answer:
             return json.load(answer)
 
     def store(self, *files: Path, propose: str = "-xe") -> str:
@@ -197,7 +201,7 @@ def _started(command: list[str], log: Path) -> Iterator[None]:
         finally:
             process.terminate()
             try:
-                process.wait(60)
+                process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

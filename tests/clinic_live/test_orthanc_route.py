@@ -14,7 +14,7 @@ import pytest
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from clinic_live.results import check_says, check_sound, found, read_film, series_of
-from clinic_live.servers import Archive, bonexage_node, free_port, orthanc, wait_for
+from clinic_live.servers import PATIENCE_SECONDS, Archive, bonexage_node, free_port, orthanc, wait_for
 from clinic_live.wrapped import Film, films
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "orthanc.lua"
@@ -72,6 +72,6 @@ def test_only_films_that_may_show_a_hand_are_sent_and_no_result_is_sent_back(cli
 
 def _jobs(archive: Archive, state: str) -> list[dict[str, object]]:
     """Orthanc's transfers in that state."""
-    with urllib.request.urlopen(f"{archive.address}/jobs?expand", timeout=30) as answer:
+    with urllib.request.urlopen(f"{archive.address}/jobs?expand", timeout=PATIENCE_SECONDS) as answer:
         jobs = json.load(answer)
     return [each for each in jobs if each["State"] == state and each["Type"] == "DicomModalityStore"]

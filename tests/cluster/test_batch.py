@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from bonexage.errors import ClusterStopped, MissingExtra
 from bonexage.subject import Sex, Subject
 from films import write_film
 from models import small_bundle
+from trials.waiting import eventually
 
 parquet = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("fsspec")
@@ -220,7 +220,7 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(batch, "check_installed", missing)
     done = _ray()
     assert done.exit_code == 2
-    assert "bonexage[cluster]" in done.stderr
+    assert "[cluster]" in done.stderr
     assert not Path("parts.parquet").exists()
 
 
@@ -251,17 +251,6 @@ def _runs(process: int) -> bool:
         return False
 
 
-def _until(what: str, found: object, seconds: float = 120.0) -> object:
-    """Wait until a function gives something."""
-    assert callable(found)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if result := found():
-            return result
-        time.sleep(0.05)
-    pytest.fail(f"waited in vain for {what}")
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds Ray's processes in /proc")
 def test_a_killed_actor_and_a_killed_driver_lose_nothing_and_double_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -283,17 +272,17 @@ def test_a_killed_actor_and_a_killed_driver_lose_nothing_and_double_nothing(
 
     driver = subprocess.Popen(spread, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        _until("a part", parts)
+        eventually(parts)
         actors = {pid for pid, line in _descendants(driver.pid).items() if "Map(Reader)" in line}
         assert actors, _descendants(driver.pid)
         lost = min(actors)
         os.kill(lost, signal.SIGKILL)
         at_kill = len(parts())
-        _until("parts after an actor was killed", lambda: len(parts()) >= at_kill + 4)
+        eventually(lambda: len(parts()) >= at_kill + 4)
         family = _descendants(driver.pid)
         driver.kill()
         driver.wait()
-        _until("Ray's end", lambda: not any(_runs(pid) for pid in family))
+        eventually(lambda: not any(_runs(pid) for pid in family))
     finally:
         driver.kill()
         driver.communicate()

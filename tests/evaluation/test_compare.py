@@ -174,6 +174,15 @@ def test_predictions_come_back_from_a_table_as_they_were(tmp_path: Path) -> None
     assert read_predictions(tmp_path) == said == read_predictions(tmp_path / "predictions.csv")
 
 
+def test_predictions_that_a_spreadsheet_saved_with_semicolons_are_the_same(tmp_path: Path) -> None:
+    said = drawn("one", 10, seed=2, films=20)
+    said = replace(said, films=tuple(replace(film, labelled_months=12.5) for film in said.films))
+    table = write_csv(tmp_path / "predictions.csv", said)
+    text = table.read_text(encoding="utf-8").replace(",", ";").replace(".", ",").replace(",png", ".png")
+    table.write_text(f"sep=;\n{text}", encoding="utf-16")
+    assert read_predictions(table) == said
+
+
 def test_a_table_that_cannot_be_read_is_wrong_use(tmp_path: Path) -> None:
     said = drawn("one", 10, seed=2, films=3)
     with pytest.raises(WrongUse, match="cannot be read"):

@@ -46,7 +46,7 @@ def test_a_film_with_nothing_on_it_is_in_doubt(upright: Upright) -> None:
 def test_real_films_are_rarely_called_turned_and_turned_ones_are_found(
     data_folder: Path, upright: Upright
 ) -> None:
-    films = sorted((data_folder / "rsna-100px" / "boneage-training-dataset").iterdir())[::13]
+    films = sorted((data_folder / "rsna-299px" / "boneage-training-dataset").iterdir())[::13]
     small = np.stack([shrink(read_radiograph(film).pixels) for film in films])
     assert np.mean(quarter_turns(small, upright) > 0) < 0.01
     for turns in (1, 2, 3):

@@ -16,7 +16,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 def ask(address: str, film: bytes | None = None, accept: str = "application/json") -> bytes:

@@ -37,6 +37,15 @@ def test_continuous_integration_runs_make_test_with_the_films_beside_the_checkou
     assert f"tested with {films.resolve()}" in done.stdout
 
 
+def test_a_fresh_machine_is_tried_with_every_lock() -> None:
+    recipe = MAKEFILE.partition("\nfresh: ")[2].partition("\n\n")[0]
+    locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+    (tried,) = re.findall(r"for lock in ([\w ]+); do", recipe)
+    assert set(tried.split()) == locks
+    assert "--require-hashes" in recipe
+    assert "export HOME=" in recipe
+
+
 def test_commit_hooks_are_local_and_fetch_nothing() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert [repo["repo"] for repo in hooks["repos"]] == ["local"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,9 +36,8 @@ def writer() -> ModuleType:
 
 def test_every_command_of_the_readme_is_one_this_test_knows() -> None:
     assert _commands()
-    assert [
-        line for line in _commands() if not line.startswith(("make ", "bonexage ", "python ", "pip install "))
-    ] == []
+    known = ("git clone ", "make ", "bonexage ", "python ", "pip install ")
+    assert [line for line in _commands() if not line.startswith(known)] == []
 
 
 def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,6 +75,38 @@ def test_the_readme_says_what_it_must() -> None:
         "not official",
     ):
         assert said in README, said
+
+
+def test_the_readme_begins_with_a_clone_and_names_the_supported_versions() -> None:
+    first, *_ = _blocks("sh")[0].splitlines()
+    assert first.startswith("git clone ")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    oldest = re.search(r"^OLDEST_PIP := ([\d.]+)$", makefile, flags=re.MULTILINE)
+    assert oldest
+    assert f"pip {oldest.group(1)} or newer" in README
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = re.findall(r":: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert f"Python {', '.join(versions[:-1])} and {versions[-1]}" in README
+    assert project["requires-python"] == f">={versions[0]}"
+
+
+def test_the_acknowledgements_are_one_list_and_the_citation_is_named_once() -> None:
+    said = README.partition("## Acknowledgements")[2]
+    lines = said.strip().splitlines()
+    listed = [at for at, line in enumerate(lines) if line.startswith("- ")]
+    gaps = [at for at, line in enumerate(lines) if not line.strip()]
+    assert listed[-1] < gaps[0]
+    assert README.count("To cite") == 1
+
+
+def test_the_challenge_is_cited_alike_everywhere() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["references"][0]
+    issue = f"{cited['year']};{cited['volume']}({cited['issue']}):{cited['start']}-{cited['end']}"
+    for document in ("README.md", "LICENSE"):
+        assert f"Radiology {issue}" in " ".join(
+            (ROOT / document).read_text(encoding="utf-8").replace("*", "").split()
+        )
+    assert f"https://doi.org/{cited['doi']}" in README
 
 
 def test_the_readme_shows_what_it_does_and_the_two_commands_within_one_screen() -> None:

@@ -21,6 +21,10 @@ from bonexage.learning.learner import choose_precision, first_state, learner_fro
 from bonexage.learning.processes import Group
 from bonexage.learning.recipe import Recipe
 from bonexage.learning.show import silent_screen
+from trials.waiting import PATIENCE_SECONDS
+
+# So long a process would go on by itself: far longer than a test waits for its end.
+COMPUTING_SECONDS = 10 * PATIENCE_SECONDS
 
 
 def take_steps(group: Group, recipe: Recipe, batches: Sequence[int], out: Path) -> None:
@@ -76,7 +80,7 @@ def compare_notes(group: Group, out: Path) -> None:
 
 
 def end_badly(group: Group, how: str) -> None:
-    """Process 1 fails in some way, while process 0 waits for it or computes for ten minutes."""
+    """Process 1 fails in some way, while process 0 waits for it or computes for long."""
     if group.rank == 1:
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -88,12 +92,12 @@ def end_badly(group: Group, how: str) -> None:
             os._exit(1)
         raise ZeroDivisionError("planted")
     if how == "busy":
-        time.sleep(600)
+        time.sleep(COMPUTING_SECONDS)
     group.add_up(torch.ones(1))
 
 
 def note_and_wait(group: Group, out: Path) -> None:
-    """Tell this process's number in a file, and compute for ten minutes."""
+    """Tell this process's number in a file, and compute for long."""
     (out / f"{group.rank}.partial").write_text(str(os.getpid()), encoding="utf-8")
     (out / f"{group.rank}.partial").replace(out / f"{group.rank}.pid")
-    time.sleep(600)
+    time.sleep(COMPUTING_SECONDS)

@@ -15,7 +15,7 @@ from learning.folders import data_folder_with
 def test_without_hands_to_learn_from_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_folder_with(tmp_path / "drawn", 6)
     others = sorted((data / "boneage-training-dataset").glob("*.png"))[:2]
-    monkeypatch.setattr(locator, "find_hands", lambda films, kept, progress: {})
+    monkeypatch.setattr(locator, "find_hands", lambda films, table, **_: {})
     monkeypatch.setattr(locator, "train_locator", lambda *_, **__: pytest.fail("it was trained"))
     with pytest.raises(UnusableData, match="hands were found in 0 films"):
         make_locator([data], others, tmp_path / "locator.onnx")

@@ -28,7 +28,8 @@ from bonexage.learning.processes import Group, PeerLost, number_to_start, start,
 from bonexage.learning.recipe import Augmentation, NetworkRecipe, Parts, Recipe, Stage
 from bonexage.learning.train import train
 from learning.folders import data_folder_with
-from learning.parties import compare_notes, draw_alike, end_badly, take_steps
+from learning.parties import COMPUTING_SECONDS, compare_notes, draw_alike, end_badly, take_steps
+from trials.waiting import PATIENCE_SECONDS
 
 # A backbone with BatchNorm and timm's BatchNorm with an activation; neither dropout nor augmentation.
 PLAIN = Recipe(
@@ -99,11 +100,13 @@ def test_a_batch_is_cut_so_that_each_film_is_taken_once(count: int, parts: int, 
         ("silent", "before it could say why"),
     ],
 )
-def test_a_process_that_dies_stops_the_others_with_its_error_within_a_minute(how: str, said: str) -> None:
+def test_a_process_that_dies_stops_the_others_with_its_error_long_before_they_end(
+    how: str, said: str
+) -> None:
     began = time.monotonic()
     with pytest.raises(UnusableData if how.startswith("told") else TrainingStopped, match=said):
         start(partial(end_badly, how=how), 2)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < COMPUTING_SECONDS / 2
     assert multiprocessing.active_children() == []
 
 
@@ -205,7 +208,7 @@ def test_torchrun_restarts_a_run_whose_process_was_killed_and_it_goes_on(
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([tests, *sys.path])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     kept = r"Going on in stage 1 after (0 epochs and 2|1 epochs and 0) batches"

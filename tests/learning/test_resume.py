@@ -8,10 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from bonexage.learning.train import train
 from films import write_film
 from learning.folders import data_folder_with
 from trials.killing import SMALL, differences, run_apart
+from trials.waiting import eventually
 
 killing = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL here")
 
@@ -322,20 +321,11 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([tests, *sys.path])},
         stderr=subprocess.DEVNULL,
     )
-    started = wait_for(lambda: [int(path.read_text()) for path in tmp_path.glob("*.pid")], 2, 90)
+    eventually(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    started = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
     process.kill()
     process.wait()
-    assert wait_for(lambda: [number for number in started if is_running(number)], 0, 30) == []
-
-
-def wait_for(found: Callable[[], list[int]], number: int, seconds: float) -> list[int]:
-    until = time.monotonic() + seconds
-    for _ in count():
-        if len(now := found()) == number:
-            return now
-        assert time.monotonic() < until, now
-        time.sleep(0.1)
-    raise AssertionError
+    eventually(lambda: not any(map(is_running, started)))
 
 
 def is_running(number: int) -> bool:

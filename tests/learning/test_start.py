@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 from safetensors.torch import save_file
 
 from bonexage.errors import WrongUse
-from bonexage.learning import start
+from bonexage.learning import start, weight_packages
 from bonexage.learning.network import build_features
 from bonexage.learning.recipe import NetworkRecipe
 from bonexage.learning.start import empty_network, load_weights, read_state, start_network
 
 SMALL = NetworkRecipe(backbone="test_convnext")
+LITE = NetworkRecipe(backbone="tf_efficientnet_lite0")
 
 
 def test_imagenet_weights_that_cannot_be_had_are_said_and_training_goes_on(
@@ -35,6 +37,65 @@ def test_imagenet_weights_that_cannot_be_had_are_said_and_training_goes_on(
     assert "random" in started_from
     assert "could not be had" in said[0]
     assert "--init" in said[0]
+
+
+def test_required_weights_that_cannot_be_had_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_network(backbone: str, options: Any = None, *, pretrained: bool = False) -> Any:
+        if pretrained:
+            raise OSError("no route to host")
+        return build_features(backbone, options)
+
+    monkeypatch.setattr(start, "build_features", without_network)
+    with pytest.raises(WrongUse, match="could not be had"):
+        start_network(SMALL, None, lambda line: None, require=True)
+    with pytest.raises(WrongUse, match="random"):
+        start_network(replace(SMALL, start="random"), None, lambda line: None, require=True)
+
+
+def test_an_installed_package_of_weights_is_what_imagenet_means() -> None:
+    package = weight_packages.PACKAGES["tf_efficientnet_lite0"]
+    file = weight_packages.installed_weights("tf_efficientnet_lite0")
+    assert file is not None, f"{package.distribution} is part of the learn extra"
+    lines: list[str] = []
+    network, started_from = start_network(LITE, None, lines.append, require=True)
+    assert not lines
+    assert package.sha256[:12] in started_from
+    # An independent reference: the file's tensors come in the order of timm's, classifier last.
+    in_order = [value for key, value in read_state(file).items() if not key.endswith("num_batches_tracked")]
+    loaded = {
+        key: value
+        for key, value in network.features.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    assert len(in_order) == len(loaded) + 2
+    for (key, value), expected in zip(loaded.items(), in_order, strict=False):
+        assert torch.equal(value, expected), key
+
+
+def test_another_file_in_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = weight_packages.PACKAGES["tf_efficientnet_lite1"]
+    assert weight_packages.installed_weights("test_convnext") is None
+    file = tmp_path / package.module / package.file
+    file.parent.mkdir(parents=True)
+    (tmp_path / package.module / "__init__.py").write_text("raise RuntimeError('never imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for content in (None, b"other weights"):
+        if content:
+            file.write_bytes(content)
+        with pytest.raises(WrongUse, match="does not hold the weights"):
+            weight_packages.installed_weights("tf_efficientnet_lite1")
+
+
+def test_counters_of_batch_norm_may_be_missing(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    features, _ = build_features("tf_efficientnet_lite0")
+    state = {
+        key: value for key, value in features.state_dict().items() if not key.endswith("num_batches_tracked")
+    }
+    save_file(state, tmp_path / "w.safetensors")
+    network = empty_network(LITE)
+    load_weights(network, tmp_path / "w.safetensors")
+    assert all(torch.equal(network.features.state_dict()[key], value) for key, value in state.items())
 
 
 def test_a_recipe_may_ask_for_random_weights() -> None:

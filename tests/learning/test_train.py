@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
 from bonexage.learning import epoch as passing
+from bonexage.learning import start
 from bonexage.learning.checkpoint import load_checkpoint
 from bonexage.learning.dataset import FilmSet, Part
 from bonexage.learning.epoch import learning_rate, losses_of, predict_films
 from bonexage.learning.learner import Precision
+from bonexage.learning.network import build_features
 from bonexage.learning.recipe import (
     Augmentation,
     InputRecipe,
@@ -221,6 +223,25 @@ def test_a_run_folder_is_never_written_over(run: Path, data: Path) -> None:
 def test_nothing_to_go_on_from_is_said(data: Path, tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="no checkpoint"):
         train(TINY, [data], tmp_path / "none", resume=True)
+
+
+def test_a_run_that_had_to_start_from_chance_says_so_at_both_ends_and_in_its_record(
+    monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
+) -> None:
+    def without_network(backbone: str, options: Any = None, *, pretrained: bool = False) -> Any:
+        if pretrained:
+            raise OSError("no route to host")
+        return build_features(backbone, options)
+
+    monkeypatch.setattr(start, "build_features", without_network)
+    wanting = replace(TINY, network=replace(TINY.network, start="imagenet"), stages=TINY.stages[:1])
+    with pytest.raises(WrongUse, match="could not be had"):
+        train(wanting, [data], tmp_path / "required", require_init=True)
+    run = train(wanting, [data], tmp_path / "run")
+    lines = (run / "log.txt").read_text(encoding="utf-8").splitlines()
+    assert "starts from random weights" in lines[0]
+    assert start.RANDOM_FOR_WANT in lines[-2]
+    assert load_checkpoint(run / "best.pt")["started_from"] == start.RANDOM_FOR_WANT
 
 
 def test_too_few_films_are_said(tmp_path: Path) -> None:

@@ -15,13 +15,12 @@ from bonexage.assessment import Assessment, Caution, Failure
 from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
 from bonexage.model import assessor as assessor_module
 from bonexage.model.assessor import Assessor, assess_many
-from bonexage.model.calibration import fit_calibration
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.relevance import lay_on_film
 from bonexage.radiograph import Radiograph
 from bonexage.subject import Sex, Subject
 from films import radiograph, write_film
-from models import held_out, small_bundle, small_network
+from models import small_bundle, small_network
 
 GIRL = Subject(Sex.FEMALE)
 
@@ -251,13 +250,13 @@ def test_films_are_read_beside_the_network(
     assessor: Assessor, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers = set()
-    original = assessor_module.read_radiograph
+    original = assessor_module.film_bytes
 
-    def spy(path: str, *, page: int | None = None) -> Radiograph:
+    def spy(path: str) -> bytes:
         readers.add(threading.current_thread())
-        return original(path, page=page)
+        return original(path)
 
-    monkeypatch.setattr(assessor_module, "read_radiograph", spy)
+    monkeypatch.setattr(assessor_module, "film_bytes", spy)
     list(assess_many(assessor, [str(film)] * 12, lambda _: GIRL, workers=2))
     assert threading.current_thread() not in readers
 
@@ -265,14 +264,14 @@ def test_films_are_read_beside_the_network(
 def test_whatever_a_decoder_does_the_rest_go_on(
     assessor: Assessor, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = assessor_module.read_radiograph
+    original = assessor_module.film_bytes
 
-    def breaks(path: str, *, page: int | None = None) -> Radiograph:
+    def breaks(path: str) -> bytes:
         if path == "bad":
             raise RecursionError("too deep")
-        return original(path, page=page)
+        return original(path)
 
-    monkeypatch.setattr(assessor_module, "read_radiograph", breaks)
+    monkeypatch.setattr(assessor_module, "film_bytes", breaks)
     first, second = assess_many(assessor, ["bad", str(film)], lambda _: GIRL)
     assert isinstance(first, Failure)
     assert "RecursionError: too deep" in str(first.error)
@@ -326,13 +325,3 @@ def test_an_adult_s_hand_is_called_mature(
     offset = 100.0 + months - plain.assess(film, "F" if sex == "U" else sex).bone_age_months
     moved = small_bundle(tmp_path / "moved", calibration=None, onnx=small_network(offset=offset))
     assert ("mature" in _codes(Assessor(moved, threads=1).assess(film, sex, age_months))) == mature
-
-
-def test_where_a_model_reads_none_as_old_as_the_atlas_ends_its_oldest_readings_are_mature(
-    tmp_path: Path, assessor: Assessor
-) -> None:
-    oldest = assessor.assess(radiograph(), "F").bone_age_months
-    films = held_out([oldest - at / 10 for at in range(80)], [oldest] * 80, "F" * 80)
-    short = Assessor(small_bundle(tmp_path / "short", calibration=fit_calibration(films)), threads=1)
-    assert "mature" in _codes(short.assess(radiograph(), "F"))
-    assert "mature" not in _codes(assessor.assess(radiograph(), "F"))

@@ -46,7 +46,9 @@ def test_a_frame_within_a_frame_maps_as_one_after_the_other(
 ) -> None:
     told = inner.within(outer)
     in_outer = inner.matrix @ point + inner.middle
-    assert told.matrix @ point + told.middle == pytest.approx(outer.matrix @ in_outer + outer.middle)
+    assert told.matrix @ point + told.middle == pytest.approx(
+        outer.matrix @ in_outer + outer.middle, abs=1e-6
+    )
 
 
 def test_the_whole_film_is_seen_letterboxed() -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from bonexage.errors import BundleError
@@ -86,6 +87,18 @@ def test_a_network_without_months_is_a_sentence() -> None:
 def test_an_answer_that_is_no_number_is_a_sentence() -> None:
     with pytest.raises(BundleError, match="no number"):
         Runtime(small_network(offset=float("nan")), threads=1).run(_films(1), _male(0))
+
+
+@pytest.mark.parametrize(("name", "taken_for"), [("months", "embedding"), ("embedding", "months")])
+def test_an_answer_of_another_shape_is_a_sentence(name: str, taken_for: str) -> None:
+    model = onnx.load_model_from_string(small_network(outputs=("months", "embedding")))
+    swapped = {name: taken_for, taken_for: name}
+    for node in model.graph.node:
+        node.output[:] = [swapped.get(each, each) for each in node.output]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    with pytest.raises(BundleError, match=r"gives (months|embedding) of the shape"):
+        Runtime(model.SerializeToString(), threads=1).run(_films(3), _male(0, 1, 0))
 
 
 def test_onnx_runtime_writes_and_reports_nothing_of_its_own(tmp_path: Path) -> None:

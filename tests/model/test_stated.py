@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonexage.model import assessor as assessor_module
+from bonexage.model import examination
 from bonexage.model.assessor import Assessor, assess_many
 from bonexage.model.stated import hand_cautions, settle
 from bonexage.radiograph import Stated
@@ -81,7 +82,8 @@ def test_a_film_is_assessed_as_its_header_says_one_by_one_and_in_a_stream(tmp_pa
     assert alone.sds is not None
     assert {"right-hand", "age-in-years"} <= set(codes(alone.cautions))
     assert "sex-unknown" not in codes(alone.cautions)
-    monkeypatch.setattr(assessor_module, "read_radiograph", lambda *_, **__: film)
+    monkeypatch.setattr(assessor_module, "film_bytes", lambda _: b"")
+    monkeypatch.setattr(examination, "decode_film_bytes", lambda *_, **__: film)
     (streamed,) = assess_many(assessor, ["drawn.png"], lambda _: Subject())
     assert streamed == alone
     boy = assessor.assess(film, "M", 118.0)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from bonexage.node.config import Http
 from bonexage.node.health import Health, serve_health
 from bonexage.node.logs import json_lines
-from trials.waiting import eventually
+from trials.waiting import PATIENCE_SECONDS, eventually
 
 
 def test_a_page_that_fails_and_a_connection_that_breaks_are_lines_of_the_log() -> None:
@@ -22,13 +22,13 @@ def test_a_page_that_fails_and_a_connection_that_breaks_are_lines_of_the_log() -
         raise sqlite3.OperationalError("Drawn^Hand")
 
     out = io.StringIO()
-    health = Health(lambda: {"it runs": True}, broken, CollectorRegistry())
+    health = Health(lambda: {"it runs": True}, broken, dict, CollectorRegistry())
     server = serve_health(Http("127.0.0.1", 0), health, json_lines(out))
     assert server
     port = server.server_address[1]
     try:
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-        assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_SECONDS).status_code == 503
         line = socket.create_connection(("127.0.0.1", port))
         line.sendall(b"GET /healthz HTTP/1.1\r\n")
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -89,6 +89,20 @@ def test_films_of_any_kind_give_results_once_and_stay_as_they_are(tmp_path: Path
     assert "taken" not in [each["event"] for each in again]
 
 
+def test_a_film_without_a_study_is_read_and_its_folder_says_why_nothing_goes_to_an_archive(
+    tmp_path: Path, model: Path
+) -> None:
+    film = dataset(PatientSex="F")
+    del film.StudyInstanceUID
+    write_dicom(tmp_path / "in" / "a.dcm", film)
+    watched(tmp_path, judge(model))
+    ((place, names),) = results(tmp_path).items()
+    assert names == ["reading.json", "reason.txt", "report.pdf"]
+    row = json.loads((tmp_path / "out" / place / "reading.json").read_text())
+    assert (row["status"], row["sex"]) == ("assessed", "F")
+    assert "the Study Instance UID is missing" in (tmp_path / "out" / place / "reason.txt").read_text()
+
+
 def test_another_film_of_a_known_uid_is_told_of_beside_the_results(tmp_path: Path, model: Path) -> None:
     write_dicom(tmp_path / "in" / "a.dcm")
     write_dicom(tmp_path / "in" / "b.dcm", dataset(hand_values(seed=3)))

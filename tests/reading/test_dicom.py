@@ -13,22 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pydicom import uid
 
 import bonexage
 from bonexage.errors import RefusedRadiograph, UnreadableFile
-from bonexage.reading import dicom, dicom_child, dicom_film
-from bonexage.reading.dicom import Limits, decode_dicom
+from bonexage.radiograph import NOTHING_STATED
+from bonexage.reading import decoder, decoder_child, dicom_film
+from bonexage.reading.confined import Limits
+from bonexage.reading.dicom import decode_dicom
 from bonexage.reading.dicom_film import decode_film
+from bonexage.reading.files import decode_film_bytes, stated_in
 from bonexage.reading.messages import read_message, write_message
+from bonexage.subject import Sex, Subject
 from dicoms import as_bytes, dataset, hand_values, packed
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _children_end() -> Iterator[None]:
     yield
-    dicom._dismiss()
+    decoder.dismiss()
 
 
 def deflated_zeros(megabytes: int) -> bytes:
@@ -46,13 +52,13 @@ def deflated_zeros(megabytes: int) -> bytes:
 
 def test_a_film_comes_through_unchanged_with_what_its_header_states():
     film = as_bytes(
-        dataset(PatientSex="F", PatientAge="126M", ImageLaterality="L", ImagerPixelSpacing=["0.2", "0.1"])
+        dataset(PatientSex="F", PatientAge="126M", ImageLaterality="L", ImagerPixelSpacing=["0.2", "0.2"])
     )
     read = decode_dicom(film, "a.dcm")
     assert np.array_equal(read.pixels, decode_film(film).grey)
     assert read.provenance.name == "a.dcm"
     assert (read.provenance.kind, read.provenance.bits) == ("dicom", 12)
-    assert read.spacing_mm == (0.2, 0.1)
+    assert read.spacing_mm == (0.2, 0.2)
     assert read.stated == decode_film(film).stated
     assert (read.stated.subject.sex, read.stated.subject.age_months) == ("F", 126)
 
@@ -71,7 +77,7 @@ def test_one_child_serves_film_after_film_also_after_a_refused_one(monkeypatch):
     started = []
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
-    dicom._dismiss()
+    decoder.dismiss()
     for _ in range(2):
         decode_dicom(as_bytes(dataset()), "a.dcm")
         with pytest.raises(RefusedRadiograph, match=r"ct\.dcm: this DICOM picture \(CT Image\)"):
@@ -93,7 +99,7 @@ def test_a_film_that_takes_more_memory_than_allowed_is_refused():
 
 
 def test_a_child_that_does_not_answer_in_time_is_killed_and_the_next_film_is_read():
-    dicom._dismiss()
+    decoder.dismiss()
     with pytest.raises(UnreadableFile, match=r"slow\.dcm: decoding it took more time or memory"):
         decode_dicom(as_bytes(dataset()), "slow.dcm", limits=Limits(waiting_seconds=0.01))
     assert decode_dicom(as_bytes(dataset()), "a.dcm").pixels.shape == (60, 48)
@@ -101,7 +107,7 @@ def test_a_child_that_does_not_answer_in_time_is_killed_and_the_next_film_is_rea
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXCPU"), reason="this system sets no limit on computing")
 def test_a_child_that_computes_too_long_is_ended_by_the_system():
-    loop = "from bonexage.reading.dicom_child import _limit_time; _limit_time(0)\nwhile True: pass"
+    loop = "from bonexage.reading.confined import limit_time; limit_time(0)\nwhile True: pass"
     assert subprocess.run([sys.executable, "-c", loop]).returncode == -signal.SIGXCPU
 
 
@@ -111,7 +117,7 @@ def test_a_child_that_computes_too_long_is_ended_by_the_system():
 def test_a_child_that_dies_or_answers_nonsense_is_one_clear_error(monkeypatch, ending):
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda _, **k: popen([sys.executable, "-c", ending], **k))
-    dicom._dismiss()
+    decoder.dismiss()
     with pytest.raises(UnreadableFile, match=r"x\.dcm: (its decoder failed|decoding it took)"):
         decode_dicom(as_bytes(dataset()), "x.dcm")
 
@@ -124,7 +130,7 @@ def test_a_panic_of_a_decoder_is_an_answer_too_and_names_no_text_of_the_film(mon
         raise PanicException("Drawn^Hand")
 
     monkeypatch.setattr(dicom_film, "decode_film", panic)
-    head, body = dicom_child._handled({"want": "film", "page": None, "pixels": 1}, b"")
+    head, body = decoder_child._handled({"want": "film", "page": None, "pixels": 1}, b"")
     assert head["problem"] == "reading it failed in an unforeseen way (PanicException)"
     assert head["shaken"]
     assert body == b""
@@ -133,7 +139,7 @@ def test_a_panic_of_a_decoder_is_an_answer_too_and_names_no_text_of_the_film(mon
 def test_a_module_in_the_working_folder_is_not_what_the_child_imports(tmp_path, monkeypatch):
     (tmp_path / "pydicom.py").write_text("raise SystemExit(9)")
     monkeypatch.chdir(tmp_path)
-    dicom._dismiss()
+    decoder.dismiss()
     assert decode_dicom(as_bytes(dataset()), "a.dcm").pixels.shape == (60, 48)
 
 
@@ -189,3 +195,34 @@ def test_mutated_packed_films_are_read_or_refused_whatever_they_do_to_a_decoder(
         except (UnreadableFile, RefusedRadiograph):
             continue
         assert 0 <= read.pixels.min() <= read.pixels.max() <= 1
+
+
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "PatientSex": st.sampled_from(["F", "M", "O", "f", ""]),
+        "PatientAge": st.sampled_from(["010Y", "120M", "030D", "010W", "999Y", "10", ""]),
+        "PatientBirthDate": st.sampled_from(["20160115", "20270101", "00000000", ""]),
+        "Laterality": st.sampled_from(["L", "R", ""]),
+        "BodyPartExamined": st.sampled_from(["HAND", "CHEST"]),
+    },
+)
+
+
+@given(HEADERS)
+@settings(max_examples=30, deadline=None)
+def test_what_a_header_states_is_told_without_its_pixels_as_decoding_the_film_tells_it(elements):
+    film = as_bytes(dataset(**elements))
+    stated, cautions = stated_in(film, "a.dcm")
+    decoded = decode_film_bytes(film, "a.dcm")
+    assert stated == decoded.stated
+    assert set(cautions) <= set(decoded.cautions)
+
+
+def test_a_header_is_told_of_a_film_whose_pixels_cannot_be_decoded_and_none_of_a_picture():
+    film = as_bytes(dataset(PatientSex="M", PatientAge="030M"))
+    stated, _ = stated_in(film[:-100], "cut.dcm")
+    assert stated.subject == Subject(Sex.MALE, 30.0)
+    assert stated_in(b"\x89PNG\r\n\x1a\n", "a.png") == (NOTHING_STATED, ())
+    with pytest.raises(UnreadableFile):
+        stated_in(b"no DICOM", "a.dcm")

@@ -14,8 +14,8 @@ from pydicom.sequence import Sequence
 
 from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.reading import dicom_film
+from bonexage.reading.confined import MAX_PIXELS
 from bonexage.reading.dicom_film import decode_film
-from bonexage.reading.images import MAX_PIXELS
 from dicoms import CR, DX, SC, as_bytes, dataset, hand_values, htj2k, packed
 
 PLAIN = (
@@ -172,6 +172,11 @@ def test_values_that_lie_high_in_their_cells_are_found():
     assert np.array_equal(grey(dataset(values << 4, HighBit=15)), grey(dataset(values)))
 
 
+@pytest.mark.parametrize("high", [15, 16, 31])
+def test_a_high_bit_above_all_values_or_beyond_their_cells_is_not_followed(high):
+    assert np.array_equal(grey(dataset(hand_values(), HighBit=high)), grey(dataset(hand_values())))
+
+
 @pytest.mark.parametrize("planar", [0, 1])
 def test_a_colour_capture_is_read_as_its_grey(planar):
     values = hand_values(8).astype(np.uint8)
@@ -191,6 +196,94 @@ def test_a_palette_is_looked_up():
         made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [256, 0, 16])
         made.add_new(f"{colour}PaletteColorLookupTableData", "OW", entries)
     assert grey(made) == pytest.approx(1 - values / 255, abs=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+@pytest.mark.parametrize("described", [8, 16])
+@pytest.mark.parametrize("top", [255, 4095, 65535])
+@pytest.mark.parametrize("kind", ["OW", "US"])
+def test_a_palette_s_entries_say_how_many_bits_they_have(syntax, described, top, kind):
+    values = hand_values(8).astype(np.uint8)
+    made = dataset(values, sop_class=SC, bits=8, PhotometricInterpretation="PALETTE COLOR", syntax=syntax)
+    entries = np.rint(np.linspace(0, top, 256)).astype(np.uint16)
+    order = ">u2" if syntax == uid.ExplicitVRBigEndian else "<u2"
+    for colour in ("Red", "Green", "Blue"):
+        made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [256, 0, described])
+        data = entries.astype(order).tobytes() if kind == "OW" else entries.tolist()
+        made.add_new(f"{colour}PaletteColorLookupTableData", kind, data)
+    assert grey(made) == pytest.approx(values / 255, abs=2e-3)
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+def test_a_palette_of_bytes_is_two_entries_a_word(syntax):
+    values = hand_values(8).astype(np.uint8)
+    made = dataset(values, sop_class=SC, bits=8, PhotometricInterpretation="PALETTE COLOR", syntax=syntax)
+    entries = np.arange(255, -1, -1, dtype=np.uint8).view("<u2")
+    order = ">u2" if syntax == uid.ExplicitVRBigEndian else "<u2"
+    for colour in ("Red", "Green", "Blue"):
+        made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [256, 0, 8])
+        made.add_new(f"{colour}PaletteColorLookupTableData", "OW", entries.astype(order).tobytes())
+    assert grey(made) == pytest.approx(1 - values / 255, abs=1e-6)
+
+
+def test_a_palette_in_colour_is_read_as_its_grey():
+    values = hand_values(8).astype(np.uint8)
+    made = dataset(values, sop_class=SC, bits=8, PhotometricInterpretation="PALETTE COLOR")
+    for colour in ("Red", "Green", "Blue"):
+        made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [256, 0, 16])
+        entries = (np.arange(256) * 257 * (colour == "Red")).astype("<u2").tobytes()
+        made.add_new(f"{colour}PaletteColorLookupTableData", "OW", entries)
+    assert grey(made) == pytest.approx(values / 255 * 0.299, abs=1e-6)
+
+
+def test_a_palette_in_segments_is_looked_up():
+    values = hand_values(8).astype(np.uint8)
+    made = dataset(values, sop_class=SC, bits=8, PhotometricInterpretation="PALETTE COLOR")
+    segments = np.array([0, 1, 0, 1, 255, 65535], dtype="<u2").tobytes()  # a value, then a line to another
+    for colour in ("Red", "Green", "Blue"):
+        made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [256, 0, 16])
+        made.add_new(f"Segmented{colour}PaletteColorLookupTableData", "OW", segments)
+    assert grey(made) == pytest.approx(values / 255, abs=2 * LEVEL)
+
+
+def test_a_palette_without_its_tables_is_told():
+    made = dataset(sop_class=SC, PhotometricInterpretation="PALETTE COLOR")
+    with pytest.raises(UnreadableFile, match="the tables of its palette are missing"):
+        grey(made)
+
+
+@pytest.mark.parametrize("kind", ["OW", "US", "OB"])
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_in_big_endian_is_the_same_table(keyword, kind):
+    values = hand_values()
+    table = np.linspace(4095, 0, 4096).astype(np.uint16)
+    shown = []
+    for syntax, order in ((uid.ExplicitVRLittleEndian, "<u2"), (uid.ExplicitVRBigEndian, ">u2")):
+        item = Dataset()
+        item.add_new("LUTDescriptor", "US", [4096, 0, 12])
+        data = table.astype("<u2" if kind == "OB" else order).tobytes()
+        item.add_new("LUTData", kind, table.tolist() if kind == "US" else data)
+        shown.append(grey(dataset(values, syntax=syntax, **{keyword: Sequence([item])})))
+    assert shown[0] == pytest.approx(1 - values / 4095, abs=0.01)
+    assert np.array_equal(*shown)
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"), [("2047,5", "4096,0"), (" 2047.5", "4096"), ("2047.5", "4096\\0")]
+)
+def test_a_window_is_read_with_a_decimal_comma_and_blanks(centre, width):
+    film = as_bytes(dataset(WindowCenter="1234.567", WindowWidth="6543.210"))
+    for place, text in ((b"1234.567", centre), (b"6543.210", width)):
+        assert place in film
+        film = film.replace(place, text.encode().ljust(8))
+    read = decode_film(film)
+    expected = np.clip((hand_values() - 2047.0) / 4095 + 0.5, 0, 1)
+    assert read.grey == pytest.approx(expected, abs=1e-6)
+    assert not read.cautions
+
+
+def test_a_file_that_lacks_its_preamble_but_not_its_mark_is_read():
+    assert np.array_equal(decode_film(as_bytes(dataset())[128:]).grey, grey(dataset()))
 
 
 def test_a_file_without_preamble_is_read():
@@ -214,7 +307,11 @@ def test_a_frame_must_be_named_where_there_are_several():
     ("changes", "kind", "said"),
     [
         ({"PixelData": None}, UnreadableFile, "holds no picture"),
-        ({"Modality": "CT"}, RefusedRadiograph, "is no radiograph"),
+        ({"Modality": "CT"}, RefusedRadiograph, "is no radiograph: its Modality is CT"),
+        ({"Modality": "XR"}, RefusedRadiograph, "its Modality is XR"),
+        ({"Modality": "RF"}, RefusedRadiograph, "its Modality is RF"),
+        ({"Modality": "XC"}, RefusedRadiograph, "its Modality is XC"),
+        ({"Modality": "ERIKA_MUSTER"}, RefusedRadiograph, "its Modality is none that is known"),
         ({"SOPClassUID": uid.CTImageStorage}, RefusedRadiograph, r"\(CT Image\) is no radiograph"),
         ({"Rows": 40_000, "Columns": 40_000}, UnreadableFile, "more than 100 million pixels"),
         ({"Rows": None}, UnreadableFile, "does not say how large"),

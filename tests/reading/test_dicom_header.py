@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from bonexage.radiograph import Stated
 from bonexage.reading.dicom_header import spacing_of, stated_by
-from bonexage.subject import DAYS_A_MONTH, Sex
+from bonexage.subject import Sex
 from dicoms import dataset
 
 
@@ -29,58 +29,6 @@ def codes(cautions) -> list[str]:
 )
 def test_a_sex_is_taken_as_recorded_and_never_guessed(written, sex):
     assert stated_by(header(PatientSex=written))[0].subject.sex is sex
-
-
-@pytest.mark.parametrize(
-    ("written", "months", "slack"),
-    [
-        ("010Y", 120, 12),
-        ("126M", 126, 1),
-        ("030W", 30 * 7 / DAYS_A_MONTH, 7 / DAYS_A_MONTH),
-        ("045D", 45 / DAYS_A_MONTH, 0),
-        ("000Y", 0, 12),
-    ],
-)
-def test_a_stated_age_is_read_in_its_unit(written, months, slack):
-    stated, cautions = stated_by(header(PatientAge=written))
-    assert stated.subject.age_months == pytest.approx(months)
-    assert stated.age_slack_months == pytest.approx(slack)
-    assert not cautions
-
-
-@given(days=st.integers(0, 20 * 365))
-def test_an_age_is_worked_out_from_birth_and_study_to_the_day(days):
-    from datetime import date, timedelta
-
-    taken = date(2026, 1, 15)
-    born = (taken - timedelta(days=days)).strftime("%Y%m%d")
-    stated, _ = stated_by(header(PatientBirthDate=born, StudyDate="20260115"))
-    assert stated.subject.age_months == pytest.approx(days / 30.4375)
-    assert stated.age_slack_months == 0
-
-
-def test_birth_date_and_age_that_agree_give_the_exact_age_and_others_a_caution():
-    agree = header(PatientAge="010Y", PatientBirthDate="20150715", StudyDate="20260115")
-    stated, cautions = stated_by(agree)
-    assert stated.subject.age_months == pytest.approx(126, abs=0.1)
-    assert not cautions
-    agree.PatientBirthDate = "20000101"
-    stated, cautions = stated_by(agree)
-    assert (stated.subject.age_months, codes(cautions)) == (120, ["age-unclear"])
-
-
-@pytest.mark.parametrize("written", ["ten", "10", "999Y", "Y", "-10Y"])
-def test_an_age_that_is_none_is_left_out_with_a_caution(written):
-    made = header()
-    made.add_new("PatientAge", "LO", written)
-    stated, cautions = stated_by(made)
-    assert stated.subject.age_months is None
-    assert codes(cautions) == ["age-unusable"]
-
-
-def test_a_birth_after_the_study_is_no_age():
-    stated, _ = stated_by(header(PatientBirthDate="20270101", StudyDate="20260115"))
-    assert stated.subject.age_months is None
 
 
 @pytest.mark.parametrize(

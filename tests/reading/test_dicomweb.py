@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bonexage.cli.app import app
 from bonexage.errors import MissingExtra, UnreadableFile
-from bonexage.reading import dicom, dicomweb
+from bonexage.reading import decoder, dicom, dicomweb
 from bonexage.reading.dicom_meta import OWN_DESCRIPTION, OWN_MODEL
 from bonexage.reading.files import identity_of, list_films, read_radiograph
 from dicoms import ROOT, as_bytes, dataset, hand_values
@@ -76,13 +76,13 @@ def _listed(one: Dataset) -> dict[str, object]:
 def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(dicomweb.TOKEN_VARIABLE, TOKEN)
     monkeypatch.setattr(_Archive, "objects", tuple(held()))
-    dicom._dismiss()  # a child knows the token that was there when it began
+    decoder.dismiss()  # a child knows the token that was there when it began
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Archive)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/web"
     server.shutdown()
     server.server_close()
-    dicom._dismiss()
+    decoder.dismiss()
 
 
 def test_the_pictures_of_a_study_are_listed_in_order_and_read(archive: str) -> None:
@@ -109,7 +109,7 @@ def test_what_an_archive_refuses_and_an_archive_that_is_not_there_are_told(archi
     with pytest.raises(UnreadableFile, match="the archive does not answer"):
         read_radiograph("http://127.0.0.1:9/web/studies/1.2/series/1.3/instances/1.4")
     monkeypatch.delenv(dicomweb.TOKEN_VARIABLE)
-    dicom._dismiss()
+    decoder.dismiss()
     with pytest.raises(UnreadableFile, match="the archive refuses with 401"):
         read_radiograph(f"{archive}/studies/{ROOT}.1/series/{ROOT}.2/instances/{ROOT}.3.1")
 
@@ -133,7 +133,7 @@ def test_an_archive_without_a_study_is_wrong_use() -> None:
 
 def test_without_its_client_an_archive_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(dicomweb.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"bonexage\[dicom\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[dicom\]"):
         read_radiograph("http://127.0.0.1:9/web/studies/1.2/series/1.3/instances/1.4")
 
 

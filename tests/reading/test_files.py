@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from bonexage.errors import MissingExtra, UnreadableFile, WrongUse
 from bonexage.reading import files
 from bonexage.reading.files import list_films, read_radiograph
 from dicoms import write_dicom
+from films import write_film
 from hands import drawn_hand
+from heics import heic
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_a_file_that_is_called_dicom_and_is_none_says_so(tmp_path):
 
 def test_without_pydicom_a_dicom_file_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'bonexage\[dicom\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[dicom\]"):
         read_radiograph(write_dicom(tmp_path / "a.dcm"))
 
 
@@ -236,3 +239,46 @@ def test_a_folder_that_may_not_be_entered_is_listed_itself(tree, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refused)
     assert listed(".") == ["a.jpg", "b.PNG", "sub/c.tiff", "sub/deep"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "AVIF"])
+@pytest.mark.parametrize("name", ["IMG_0001", "hand.", "1.2.840.113619", "hand.dcm", "hand.png"])
+def test_a_picture_in_a_folder_is_known_and_read_by_its_content(tmp_path, name, kind):
+    Image.new("L", (50, 60), 90).save(tmp_path / name, kind)
+    (film,) = list_films([str(tmp_path)])
+    assert Path(film).name == name
+    assert read_radiograph(film).provenance.kind == kind.lower()
+
+
+@pytest.mark.parametrize("name", ["hand.heic", "hand", "hand.HEIF", "hand.hif"])
+def test_a_picture_of_a_phone_is_listed_and_read(tmp_path, name):
+    pytest.importorskip("pi_heif")
+    (tmp_path / name).write_bytes(heic(np.full((60, 50), 90, np.uint8)))
+    (film,) = list_films([str(tmp_path)])
+    assert read_radiograph(film).provenance.kind == "heic"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", True),
+        (b"\x89PNG\r\n\x1a\n", True),
+        (b"\xff\x4f\xff\x51\x00\x2f", True),
+        (b"GIF89a\x01\x00\x01\x00", True),
+        (b"Read me\r\n\tfirst", False),
+        ("Zum Öffnen".encode("cp1252"), False),
+        (b"#!/bin/sh\n\x1b[31m", False),
+    ],
+)
+def test_a_file_without_a_suffix_that_is_neither_film_nor_text_is_named(tmp_path, content, named):
+    (tmp_path / "IM0001").write_bytes(content)
+    write_film(tmp_path / "hand.png")
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        archive.writestr("IM0001", content)
+        archive.write(tmp_path / "hand.png", "hand.png")
+    for place in (tmp_path, tmp_path / "study.zip"):
+        listed = [Path(film).name for film in list_films([str(place)])]
+        assert listed == (["IM0001"] if named else []) + ["hand.png"]
+    if named:
+        with pytest.raises(UnreadableFile):
+            read_radiograph(tmp_path / "IM0001")

@@ -76,9 +76,9 @@ def test_any_folder_of_films_and_any_labels_can_be_read(tmp_path):
 @pytest.mark.parametrize(
     ("folder", "split", "count"),
     [
-        ("rsna-100px", "training", 10411),
-        ("rsna-100px", "test", 1000),
-        ("rsna-640px", "training", 886),
+        ("rsna-299px", "training", 10411),
+        ("rsna-299px", "test", 1000),
+        ("rsna-640px", "training", 934),
         ("rsna-original", "test", 16),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bonexage.errors import WrongUse
-from bonexage.reading.labels import Label, LabelRow, read_labels, read_subjects, review_labels
+from bonexage.reading import cells, labels, series, subjects
+from bonexage.reading.cells import KNOWN_COLUMNS, read_table
+from bonexage.reading.labels import Label, LabelRow, read_labels, review_labels
+from bonexage.reading.subjects import SubjectRow, read_subjects
 from bonexage.subject import Sex, Subject
 
 
@@ -32,15 +37,27 @@ FORMS = {
     "words": "id,boneage,sex\n1377,180,female\n1378,12.5,boy\n",
     "reordered": "MALE, boneage ,note,ID\nfalse,180,x,1377\ntrue,12.5,,1378\n",
     "semicolons": "id;boneage;male\n1377;180;False\n1378;12.5;True\n",
+    "tabs": "id\tboneage\tmale\n1377\t180\tFalse\n1378\t12.5\tTrue\n",
+    "bars": "id|boneage|male\n1377|180|False\n1378|12.5|True\n",
+    "decimal commas": "id;boneage;male\n1377;180,0;False\n1378;12,5;True\n",
+    "a quoted decimal comma": 'id,boneage,male\n1377,180,False\n1378,"12,5",True\n',
+    "a comma in a header": "id;boneage;male;note, if any\n1377;180;False;\n1378;12,5;True;a, b\n",
+    "more commas than semicolons": "id;boneage;male;a, b, c, d\n1377;180;False;\n1378;12.5;True;\n",
+    "a semicolon in a header of commas": "id,boneage,male,a; b; c; d\n1377,180,False,\n1378,12.5,True,\n",
+    "quoted delimiters": '"id","boneage","male","a;b","c;d"\n"1377","180","False"\n"1378","12.5","True"\n',
+    "named delimiter": "sep=;\nid;boneage;male\n1377;180;False\n1378;12,5;True\n",
+    "named and quoted": '"SEP=,"\nid,boneage,male\n1377,180,False\n1378,12.5,True\n',
+    "named tab": "sep=\t\nid\tboneage\tmale\n1377\t180\tFalse\n1378\t12,5\tTrue\n",
+    "empty first rows": "\n;;\nid;boneage;male\n1377;180;False\n1378;12.5;True\n",
     "empty rows": "id,boneage,male\n1377,180,False\n\n,,\n1378,12.5,True,,\n\n",
 }
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("form", FORMS)
-def test_labels_are_read_in_every_form(write, form, ends, mark):
-    assert read_labels(write(mark + FORMS[form].replace("\n", ends))) == EXPECTED
+def test_labels_are_read_in_every_form(write, form, ends, encoding):
+    assert read_labels(write(FORMS[form].replace("\n", ends).encode(encoding))) == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -58,6 +75,7 @@ def test_labels_are_read_in_every_form(write, form, ends, mark):
         (",12,True", r"row 3, column 'id': the cell is empty"),
         ("0,12,True", r"row 3, column 'id': '0' stands in the file twice"),
         ("1,12,5,True", r"row 3 has 4 cells under 3 columns"),
+        ("1,1_2,True", r"row 3, column 'boneage': '1_2' is not an age in months"),
     ],
 )
 def test_a_bad_row_is_named_by_row_and_column(write, rows, problem):
@@ -65,6 +83,16 @@ def test_a_bad_row_is_named_by_row_and_column(write, rows, problem):
     with pytest.raises(WrongUse, match=problem) as caught:
         read_labels(path)
     assert caught.value.subject == str(path)
+
+
+def test_labels_with_two_columns_of_the_sex_agree_in_each_row(write):
+    agreed = write("id,boneage,male,sex\n1,24,True,M\n2,36,,F\n3,48,True,\n")
+    assert [label.sex for label in read_labels(agreed)] == [Sex.MALE, Sex.FEMALE, Sex.MALE]
+    contradictory = write("id,boneage,male,sex\n1,24,True,F\n")
+    with pytest.raises(WrongUse, match="row 2, column 'male': 'True' contradicts 'F' under 'sex'"):
+        read_labels(contradictory)
+    (row,) = review_labels(contradictory).rows
+    assert [fault.code for fault in row.faults] == ["sex-out-of-range"]
 
 
 @pytest.mark.parametrize("missing", ["id", "boneage", "male"])
@@ -86,9 +114,71 @@ def test_a_file_that_is_not_there_or_not_text_is_an_error(write, tmp_path):
     with pytest.raises(WrongUse, match="cannot be read"):
         read_labels(tmp_path)
     with pytest.raises(WrongUse, match="CSV UTF-8"):
-        read_labels(write("id,boneage,male\n".encode("utf-16")))
+        read_labels(write("id,boneage,male,ward\n1,12,True,Sünching\n".encode("cp1252")))
     with pytest.raises(WrongUse, match="not a CSV table"):
         read_labels(write("id,boneage,male\n" + "9" * 200_000 + ",1,True\n"))
+
+
+@pytest.mark.parametrize("start", [b"PK\3\4\x14\0\6\0", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"])
+def test_a_workbook_is_named_as_one(write, start):
+    with pytest.raises(WrongUse, match=r"workbook.*CSV UTF-8"):
+        read_labels(write(start + bytes(200)))
+
+
+def test_no_more_is_read_than_a_table_may_have(write, monkeypatch):
+    monkeypatch.setattr(cells, "MAX_TABLE_BYTES", 40)
+    table = "id,sex\n" + "1,M\n" * 8
+    assert len(table) < 40
+    with pytest.raises(WrongUse, match="twice"):
+        read_subjects(write(table))
+    with pytest.raises(WrongUse, match="too large for a table"):
+        read_subjects(write(table + "2,F\n"))
+    with pytest.raises(WrongUse, match="too large for a table"):
+        read_subjects(Path("/dev/zero"))
+
+
+def test_a_number_that_may_be_two_is_none(write):
+    row = 'file,sex,age_months\na.png,F,"1,200"\n'
+    with pytest.raises(WrongUse, match="row 2, column 'age_months': '1,200' is not an age"):
+        read_subjects(write(row))
+    for text, months in (("1,25", 1.25), ("126,575", 126.575)):
+        (read,) = read_subjects(write(row.replace("1,200", text)))
+        assert read.subject.age_months == months
+
+
+def test_a_row_under_a_named_delimiter_is_numbered_as_the_spreadsheet_shows_it(write):
+    with pytest.raises(WrongUse, match="row 2, column 'boneage': 'x'"):
+        read_labels(write("sep=;\nid;boneage;male\n1;x;True\n"))
+    with pytest.raises(WrongUse, match="row 4, column 'boneage': 'x'"):
+        read_labels(write("\n\nid;boneage;male\n1;x;True\n"))
+
+
+texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=12)
+
+
+@given(
+    st.lists(st.tuples(texts, texts), min_size=1, max_size=6),
+    texts.filter(lambda name: name.strip().lower() not in KNOWN_COLUMNS),
+    st.sampled_from(",;\t|"),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_table_comes_back_cell_by_cell_however_it_was_written(
+    tmp_path_factory, rows, name, delimiter, named, encoding, quoting
+):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting)
+    writer.writerow(["id", "sex", name])
+    writer.writerows(["x", *row] for row in rows)
+    path.write_text(f"sep={delimiter}\n" * named + out.getvalue(), encoding=encoding, newline="")
+    header, read = read_table(path)
+    assert header == ("id", "sex", name.strip().lower())
+    assert [tuple(cell.text for cell in row.values()) for row in read] == [
+        ("x", *(text.strip() for text in row)) for row in rows
+    ]
 
 
 @given(st.binary(max_size=200))
@@ -105,13 +195,22 @@ def test_any_bytes_give_labels_or_the_one_error(tmp_path_factory, content):
 
 def test_subjects_are_read_by_file_or_id_with_sex_and_known_age(write):
     by_file = write("file,sex,age_months\na.png,F,120\nb/c.png,,\nd.png,M,\n")
-    assert read_subjects(by_file) == {
-        "a.png": Subject(Sex.FEMALE, 120.0),
-        "b/c.png": Subject(Sex.UNKNOWN, None),
-        "d.png": Subject(Sex.MALE, None),
-    }
+    assert read_subjects(by_file) == (
+        SubjectRow("a.png", Subject(Sex.FEMALE, 120.0), 2),
+        SubjectRow("b/c.png", Subject(Sex.UNKNOWN, None), 3),
+        SubjectRow("d.png", Subject(Sex.MALE, None), 4),
+    )
     by_id = write("\ufeffID,Male\r\n1377,False\r\n1378,1\r\n")
-    assert read_subjects(by_id) == {"1377": Subject(Sex.FEMALE), "1378": Subject(Sex.MALE)}
+    assert [(row.name, row.subject) for row in read_subjects(by_id)] == [
+        ("1377", Subject(Sex.FEMALE)),
+        ("1378", Subject(Sex.MALE)),
+    ]
+
+
+def test_a_sex_stands_under_either_column_of_a_table_with_both(write):
+    both = write("file,sex,male,note,note\na.png,F,,,\nb.png,,True,,\nc.png,M,1,,\nd.png,,,,\ne.png,U,0,,\n")
+    expected = [Sex.FEMALE, Sex.MALE, Sex.MALE, Sex.UNKNOWN, Sex.FEMALE]
+    assert [row.subject.sex for row in read_subjects(both)] == expected
 
 
 @pytest.mark.parametrize(
@@ -122,8 +221,16 @@ def test_subjects_are_read_by_file_or_id_with_sex_and_known_age(write):
         ("file,sex\na.png,X\n", r"row 2, column 'sex': 'X' is not a sex"),
         ("file,sex\na.png,1\n", r"row 2, column 'sex': '1' is not a sex.*under 'male'"),
         ("file,sex\na.png,False\n", r"row 2, column 'sex': 'False' is not a sex"),
+        ("file,sex\n./a.png,F\na.png,M\n", r"row 3, column 'file': 'a.png' stands in the file twice.* row 2"),
         ("file,sex\na.png,F\na.png,M\n", r"row 3, column 'file': 'a.png' stands in the file twice"),
         ("file,age_months\na.png,3\n", "no column 'sex' or 'male'"),
+        (
+            "file,sex,male\na.png,M,True\nb.png,F,1\n",
+            r"row 3, column 'male': '1' contradicts 'F' under 'sex'",
+        ),
+        ("file,male,sex\na.png,False,M\n", r"row 2, column 'male': 'False' contradicts 'M' under 'sex'"),
+        ("file,sex,Sex\na.png,F,M\n", "the column 'sex' stands in the header 2 times"),
+        ("id,sex,id\n1,F,2\n", "the column 'id' stands in the header 2 times"),
         ("name,sex\na.png,F\n", "no column 'file' or 'id'"),
     ],
 )
@@ -179,3 +286,20 @@ def test_a_file_that_is_no_table_has_a_fault_and_no_rows(write, tmp_path: Path) 
         review = review_labels(path)
         assert review.rows == ()
         assert len(review.faults) == 1
+
+
+def test_every_column_that_a_table_is_asked_for_helps_to_tell_its_delimiter() -> None:
+    asked = {
+        *subjects.SUBJECT_COLUMNS,
+        *labels.AGE_COLUMNS,
+        *labels.SEX_COLUMNS,
+        subjects.AGE_COLUMN,
+    }
+    asked |= {
+        series.FILM_COLUMN,
+        series.BONE_AGE_COLUMN,
+        series.AGE_COLUMN,
+        series.DATE_COLUMN,
+        series.BIRTH_COLUMN,
+    }
+    assert asked <= KNOWN_COLUMNS

@@ -91,7 +91,7 @@ def test_an_address_of_an_unknown_kind_is_a_sentence() -> None:
 
 def test_without_fsspec_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"bonexage\[cluster\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[cluster\]"):
         read_radiograph("s3://bucket/film.png")
 
 

@@ -37,6 +37,13 @@ def test_bone_ages_and_films_come_by_age_with_the_sex_said_once(write):
     )
 
 
+def test_a_series_with_semicolons_and_decimal_commas_is_read_as_the_plain_one(write):
+    names = "age_months,bone_age_months,interval_low_months,interval_high_months,coverage,sex"
+    plain = read_series(write(f"{names}\n120.5,110.5,100.1,120.9,0.9,F\n"))
+    semicolons = f"sep=;\n{names.replace(',', ';')};seen, if known\n120,5;110,5;100,1;120,9;0,9;F;\n"
+    assert read_series(write(semicolons)) == plain
+
+
 def test_dates_become_ages_by_the_date_of_birth_in_the_file_or_beside_it(write):
     text = "date,bone_age_months\n2021-03-31,70\n2022-09-30,90\n"
     _, rows = read_series(write(text), born=date(2015, 3, 31))

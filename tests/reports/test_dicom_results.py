@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,47 @@ def test_a_report_names_film_subject_model_cautions_and_that_nobody_has_verified
     assert float(age.MeasuredValueSequence[0].NumericValue) == 132.5
     (sex,) = below(made, codes.SUBJECT_SEX)
     assert sex.ConceptCodeSequence[0].CodeValue == "F"
+
+
+ODD_UIDS = ("1.2.392.200036.9125.2.0123.45", "1.2." + "3" * 70, "01.2." + "0456." * 20 + "7")
+
+
+@pytest.mark.parametrize("field", ["study_uid", "series_uid", "sop_uid"])
+@pytest.mark.parametrize("odd", ODD_UIDS, ids=["leading-zero", "long", "both"])
+@pytest.mark.parametrize("result", [assessed, refused])
+def test_results_refer_to_a_film_by_its_uids_as_they_are(field, odd, result, monkeypatch):
+    made = result(film=identity(**{field: odd}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        files = dicom_files(made, drawn_hand(60, 48), BESIDE)
+    monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.IGNORE)
+    references = []
+    for content in files.values():
+        written = read(content)
+        assert written.StudyInstanceUID == made.film.study_uid
+        assert uid.UID(written.SOPInstanceUID).is_valid
+        assert uid.UID(written.SeriesInstanceUID).is_valid
+        references += [str(each.value) for each in written.iterall() if "Referenced" in each.keyword]
+        if written.Modality == "SR":
+            (evidence,) = written.CurrentRequestedProcedureEvidenceSequence
+            (series,) = evidence.ReferencedSeriesSequence
+            assert (evidence.StudyInstanceUID, series.SeriesInstanceUID) == (
+                made.film.study_uid,
+                made.film.series_uid,
+            )
+    assert references.count(made.film.sop_uid) >= 4
+
+
+@pytest.mark.parametrize("odd", ODD_UIDS, ids=["leading-zero", "long", "both"])
+def test_dcmtk_reads_results_that_refer_to_odd_uids(tmp_path, odd):
+    if not shutil.which("dcmdump"):
+        pytest.skip("dcmdump (dcmtk) is not installed")
+    made = assessed(film=identity(study_uid=odd, series_uid=odd, sop_uid=odd))
+    for name, content in dicom_files(made, drawn_hand(60, 48), BESIDE).items():
+        (tmp_path / name).write_bytes(content)
+        command = ["dcmdump", "+L", "+P", "StudyInstanceUID", tmp_path / name]
+        printed = subprocess.run(command, capture_output=True, text=True)
+        assert f"[{odd}]" in printed.stdout
 
 
 def test_a_refusal_is_a_report_too_that_says_why_and_gives_no_number():

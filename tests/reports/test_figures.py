@@ -192,7 +192,7 @@ def test_learning_curves_read_the_rows_of_a_metrics_file(axes_of):
         [{"epoch": 1, "validation_mae_months": 12.0}],
         [{"epoch": "x", "stage": None, "train_mae_months": "", "learning_rate": "?"}] * 3,
         [
-            {"epoch": n, "validation_mae_months_rsna-100px": 10.0 + n, "train_mae_months": 0}
+            {"epoch": n, "validation_mae_months_rsna-299px": 10.0 + n, "train_mae_months": 0}
             for n in range(80)
         ],
     ],

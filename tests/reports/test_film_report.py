@@ -226,7 +226,7 @@ def test_a_pdf_bears_long_names_many_cautions_and_bytes_that_are_no_text(plates)
 
 def test_without_its_package_a_pdf_names_the_line_that_installs_it(plates, monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"bonexage\[report\]"):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[report\]"):
         film_pdf(film_report(SAID, HAND, plates, FIGURES, made=DAY))
     with pytest.raises(MissingExtra):
         write_reports([ReportItem(SAID, HAND)], tmp_path, Made("m@0", FIGURES, plates, True, DAY))

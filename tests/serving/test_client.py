@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import bonexage
@@ -21,7 +24,7 @@ from bonexage.model.bundle import load_bundle
 from bonexage.reports.table import record
 from bonexage.reports.text import paragraph
 from bonexage.serving import client as client_module
-from bonexage.serving.client import Client, outcome_of
+from bonexage.serving.client import Client, _name_to_send, outcome_of
 from bonexage.serving.settings import Limits
 from bonexage.subject import Sex, Subject
 from dicoms import dataset, write_dicom
@@ -84,6 +87,109 @@ def test_one_film_is_assessed_or_its_error_raised(client: Client, films: list[st
         client.assess(films[5])
     with pytest.raises(WrongUse, match="out of range"):
         client.assess(films[0], "F", 2000)
+
+
+NAMES = (
+    b"M\xfcller.png",
+    b"\xff" * 251 + b".png",
+    ("\U0001d538" * 62 + ".png").encode(),
+    b'quoted"name.png',
+    b"two\r\nlines.png",
+    b"\x01\x1b[31mred.png",
+    b"a\\b;x=1%0a.png",
+    "\u202egnp.png".encode(),
+    b" .png",
+)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are text")
+def test_a_film_of_any_name_is_assessed_as_it_is_here(client: Client, folder: Path, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "plain.png", 3).read_bytes()
+    names = [tmp_path / os.fsdecode(name) for name in NAMES]
+    for name in names:
+        name.write_bytes(film)
+    films = [*map(str, names), str(tmp_path / "no\x00name.png"), str(tmp_path / "plain.png")]
+    there = list(client.assess_many(films, lambda _: GIRL))
+    here = list(assess_many(Assessor(load_bundle(folder / "small.zip")), films, lambda _: GIRL))
+    assert [record(outcome) for outcome in there] == [record(outcome) for outcome in here]
+    assert [record(outcome)["status"] for outcome in there] == [
+        *["assessed"] * len(NAMES),
+        "unreadable",
+        "assessed",
+    ]
+    assert client.report(films[0]).startswith(b"%PDF-")
+
+
+@given(st.text(st.characters(), min_size=1, max_size=300).filter(lambda name: "/" not in name))
+def test_a_name_that_is_sent_is_printable_short_and_keeps_its_suffix(name: str) -> None:
+    sent = _name_to_send(f"/films/{name}.png")
+    assert sent.isprintable()
+    assert 4 <= len(sent.encode()) <= 255
+    assert sent.endswith(".png")
+
+
+def failing_on(film: bytes, answer: Callable[[], httpx.Response]) -> Client:
+    """A client of a service that answers so to one film, and to others that it cannot read them."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"model": "small@0"})
+        if film in request.read():
+            return answer()
+        problem = {"code": "unreadable", "detail": "it is none. Give another.", "remedy": "Give another"}
+        return httpx.Response(422, json=problem)
+
+    return Client("http://there", http=httpx.Client(base_url="http://there", transport=transport(respond)))
+
+
+def transport(respond: Callable[[httpx.Request], httpx.Response]) -> httpx.MockTransport:
+    return httpx.MockTransport(respond)
+
+
+def broken() -> httpx.Response:
+    raise httpx.ReadTimeout("it takes too long")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: httpx.Response(500), "answers 500"),
+        (lambda: httpx.Response(413, text="<html>too large"), "answers 413"),
+        (lambda: httpx.Response(200, text="<html>"), "none of this service's"),
+        (lambda: httpx.Response(200, json=[{"status": "assessed"}]), "none of this service's"),
+        (lambda: httpx.Response(200, json=["odd"]), "none of this service's"),
+        (lambda: httpx.Response(400, json={"code": "wrong-use", "detail": "no. Do."}), "no. Do"),
+        (broken, "does not answer"),
+    ],
+    ids=["fails", "proxy", "no-row", "part-of-a-row", "no-object", "wrong-use", "slow"],
+)
+def test_a_film_that_a_service_fails_on_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], httpx.Response], said: str
+) -> None:
+    monkeypatch.setattr(client_module, "_PAUSE", 0.01)
+    films = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, film in enumerate(films):
+        film.write_bytes(f"film {number}".encode())
+    outcomes = list(failing_on(b"film 1", answer).assess_many(map(str, films), lambda _: GIRL))
+    failed = [each for each in outcomes if isinstance(each, Failure)]
+    assert [each.file for each in failed] == [str(film) for film in films]
+    assert [each.error.problem for each in (failed[0], failed[2])] == ["it is none"] * 2
+    assert said in str(failed[1].error)
+    assert str(failed[1].error).startswith(str(films[1]))
+
+
+@pytest.mark.parametrize("status", [401, 429, 503, 507])
+def test_a_service_that_lets_nobody_in_or_has_no_room_ends_the_batch(tmp_path: Path, status: int) -> None:
+    (tmp_path / "a.png").write_bytes(b"film 1")
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        known = request.method == "GET" and status != 401
+        return httpx.Response(200, json={"model": "small@0"}) if known else httpx.Response(status)
+
+    through = httpx.Client(base_url="http://there", transport=transport(respond))
+    asked = Client("http://there", http=through, patience_seconds=0)
+    with pytest.raises(ServiceError, match=f"answers {status}"):
+        list(asked.assess_many([str(tmp_path / "a.png")], lambda _: GIRL))
 
 
 def test_limits_of_the_service_are_errors_of_their_own(client: Client, tmp_path: Path) -> None:

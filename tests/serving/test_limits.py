@@ -26,8 +26,12 @@ from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.reading.dicom import DEFAULT_LIMITS
 from bonexage.serving import forms, worker
+from bonexage.serving.app import make_app
+from bonexage.serving.logs import LOGGER
 from bonexage.serving.looking import Asked, as_message
+from bonexage.serving.problems import Problem
 from bonexage.serving.settings import Limits, Settings, check_reach
+from bonexage.serving.uploads import Held
 from services import PATH, png, post, running, settings
 from trials.waiting import eventually
 
@@ -98,10 +102,21 @@ def test_a_full_queue_answers_429_and_says_when_to_ask_again(client: TestClient)
 
 def test_uploads_that_fill_the_memory_are_answered_429(client: TestClient) -> None:
     held = client.app.state.service.held  # type: ignore[attr-defined]
-    with held.share() as share:
-        share.add(held.most - 100)
+    with held.share("one") as share, held.share("another") as more:
+        share.add(held.most // 2)
+        more.add(held.most // 2 - 100)
         assert code_of(post(client, png())) == (429, "busy")
     assert held.bytes == 0
+
+
+def test_one_peer_does_not_fill_the_memory_of_all_uploads() -> None:
+    held = Held(1000)
+    with held.share("one") as first, held.share("one") as second, held.share("another") as other:
+        first.add(700)
+        with pytest.raises(Problem, match="busy"):
+            second.add(100)
+        other.add(150)
+    assert (held.bytes, held.by_peer.total()) == (0, 0)
 
 
 def test_a_film_that_takes_too_long_is_told_so_and_its_worker_replaced(folder: Path) -> None:
@@ -201,6 +216,13 @@ def test_pages_of_other_sites_may_not_ask_and_nobody_is_told_they_may(client: Te
         assert not [name for name in each.headers if name.startswith("access-control-")]
 
 
+def test_a_body_whose_length_is_stated_in_two_ways_is_refused(client: TestClient) -> None:
+    headers = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    answer = client.post(PATH, content=b"hello", headers=headers)
+    assert code_of(answer) == (400, "wrong-use")
+    assert answer.headers["connection"] == "close"
+
+
 @pytest.mark.parametrize("host", ["rebound.example", "[", "testserver.example", ":80", "\xe4"])
 def test_a_name_that_is_not_its_own_is_refused(client: TestClient, host: str) -> None:
     said = client.get("/v1/model", headers={"Host": host.encode("latin-1")})
@@ -284,6 +306,16 @@ def test_an_upload_never_lies_on_the_disk(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")  # a file there cannot be made
     with running(settings(folder)) as client:
         assert code_of(post(client, bytes(5_000_000))) == (422, "unreadable")
+
+
+def test_a_worker_that_cannot_start_is_in_the_log(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = load_bundle(settings(folder).model)
+    gone = Settings(model=tmp_path / "gone.zip", workers=1, names=("testserver",))
+    with caplog.at_level("INFO", LOGGER), TestClient(make_app(gone, bundle)) as client:
+        eventually(lambda: "worker-not-started" in caplog.messages)
+        assert code_of(client.get("/readyz")) == (503, "no-worker")
 
 
 def test_a_form_that_cannot_be_made_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

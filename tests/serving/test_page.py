@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,11 +22,13 @@ from bonexage.assessment import Assessment, Caution, Failure, Interval, Reading
 from bonexage.atlas.plates import read_plates
 from bonexage.clinic.growth import score, standard_deviation_months
 from bonexage.errors import RefusedRadiograph, UnreadableFile
+from bonexage.radiograph import Stated
+from bonexage.reading import images
 from bonexage.reports.heat import overlay
 from bonexage.reports.table import FIELDS
 from bonexage.serving.growth_svg import growth_svg
-from bonexage.serving.page import HOME, POLICY, page_html
-from bonexage.serving.pane import Seen, pane
+from bonexage.serving.page import HOME, POLICY, named, page_html
+from bonexage.serving.pane import Seen, panes
 from bonexage.serving.words import LANGUAGES, words
 from bonexage.subject import Sex, Subject
 from dicoms import as_bytes, dataset
@@ -70,8 +72,16 @@ def said(months: float = 134.4, age: float | None = 120.0, sex: Sex = Sex.FEMALE
 
 
 def shown(seen: Seen, language: str = "en") -> dict[str, str]:
-    made: dict[str, str] = json.loads(pane(seen, read_plates(), {}, words(language)))
-    return made
+    made: dict[str, dict[str, str]] = json.loads(panes(seen, read_plates(), {}))["panes"]
+    return made[language]
+
+
+def pictures(seen: Seen) -> dict[str, Image.Image]:
+    made = json.loads(panes(seen, read_plates(), {}))["pictures"]
+    prefix = "data:image/png;base64,"
+    return {
+        name: Image.open(io.BytesIO(base64.b64decode(uri.removeprefix(prefix)))) for name, uri in made.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +97,7 @@ def test_the_page_is_in_the_language_that_the_browser_asks_for_or_the_reader_cho
             client.get("/", params={"lang": language}, headers={"Accept-Language": "pl"}),
         ):
             assert f'<html lang="{words(language).tag}">' in answer.text
-            assert f"<h1>{words(language)('page.title')}</h1>" in answer.text
+            assert f">{words(language)('page.title')}</h1>" in answer.text
             assert answer.headers["content-language"] == words(language).tag
             assert answer.headers["vary"] == "Accept-Language"
 
@@ -109,6 +119,19 @@ def test_the_page_says_whether_the_service_keeps_what_it_is_sent(tmp_path: Path)
         service = SimpleNamespace(settings=settings(tmp_path, keep=kept), bundle=model)
         for language in LANGUAGES:
             assert escape(words(language)(key)) in page_html(template, words(language), service)
+
+
+@pytest.mark.parametrize("heic", [True, False])
+def test_the_page_offers_only_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, client: TestClient, heic: bool
+):
+    monkeypatch.setattr(images, "_reads_heic", lambda: heic)
+    for language in LANGUAGES:
+        given = client.get("/", params={"lang": language}).text
+        switched = client.get(f"/page/words/{language}").json()["texts"]["drop.kinds"]
+        assert "WebP, AVIF" in switched
+        assert ("HEIC" in switched) is heic
+        assert escape(switched) in given
 
 
 def test_the_page_s_policy_lets_nothing_in_from_elsewhere_and_nothing_inline(client: TestClient):
@@ -138,19 +161,101 @@ def test_all_that_the_page_asks_for_is_there_and_nothing_else(client: TestClient
         assert client.get(path).status_code == 404, path
 
 
-def test_a_film_s_result_has_its_row_and_what_the_page_shows_of_it(client: TestClient):
+def test_a_film_s_result_has_its_row_and_what_the_page_shows_of_it_in_every_language(client: TestClient):
     fields = {"sex": "F", "age_months": "120"}
     files = {"file": ("hand.png", png(3))}
-    answer = client.post("/page/films", params={"lang": "de"}, files=files, data=fields)
+    answer = client.post("/page/films", files=files, data=fields)
     assert answer.status_code == 200
-    given = answer.json()
-    assert given["row"] == client.post("/v1/assessments", files=files, data=fields).json()[0]
-    german = words("de")
-    assert given["age"] == german.age(given["row"]["bone_age_months"])
-    assert given["age"] in given["html"]
-    assert given["text"].startswith("hand.png\nDas Knochenalter beträgt ")
-    assert given["row"]["model"] in given["text"]
-    assert german("page.disclaimer") in given["text"]
+    made = answer.json()
+    assert made["row"] == client.post("/v1/assessments", files=files, data=fields).json()[0]
+    assert set(made["panes"]) == set(LANGUAGES)
+    for language, pane in made["panes"].items():
+        texts = words(language)
+        assert pane["age"] == texts.age(made["row"]["bone_age_months"])
+        assert pane["age"] in pane["html"]
+        assert made["row"]["model"] in pane["text"]
+        assert texts("page.disclaimer") in pane["text"]
+        assert "hand.png" not in pane["html"] + pane["text"], "the page knows which film it sent"
+    assert made["panes"]["de"]["text"].startswith("Das Knochenalter beträgt ")
+    assert set(made["pictures"]) == set(re.findall(r'data-picture="(\w+)"', made["panes"]["en"]["html"]))
+
+
+HEADERS = [
+    ({"PatientSex": "F", "PatientAge": "010Y"}, "F", 120.0),
+    ({"PatientSex": "M", "PatientAge": "030D"}, "M", 30 / (365.25 / 12)),
+    ({"PatientSex": "M", "PatientBirthDate": "20160115"}, "M", 3653 / (365.25 / 12)),
+    ({"PatientSex": "O"}, "U", None),
+    ({}, "U", None),
+]
+
+
+@pytest.mark.parametrize(("elements", "sex", "months"), HEADERS)
+def test_what_a_header_states_is_told_before_the_film_is_read_and_is_what_it_is_then_read_as(
+    client: TestClient, elements: dict[str, str], sex: str, months: float | None
+):
+    files = {"file": ("a.dcm", as_bytes(dataset(**elements)))}
+    header = client.post("/page/headers", files=files).json()["header"]
+    assert (header["sex"], header["months"]) == (sex, pytest.approx(months) if months else None)
+    made = client.post("/page/films", files=files).json()
+    assert made["header"] == {**header, "notes": made["header"]["notes"]}
+    assert made["row"]["sex"] == sex
+    assert made["row"]["age_months"] == (round(months, 1) if months else None)
+
+
+def test_what_to_be_wary_of_in_a_header_is_told_before_the_film_is_read_in_every_language(client: TestClient):
+    film = as_bytes(dataset(PatientSex="F", PatientAge="999Y"))
+    header = client.post("/page/headers", files={"file": ("a.dcm", film)}).json()["header"]
+    assert header["months"] is None
+    for language in LANGUAGES:
+        (note,) = header["notes"][language]
+        row = client.post("/v1/assessments", files={"file": ("a.dcm", film)}).json()[0]
+        (english,) = [each for each in row["caution_sentences"] if "header's age" in each]
+        assert note == words(language).as_sentence(words(language).translated(english) or "")
+
+
+@pytest.mark.parametrize("film", [png(), b"", b"no picture", as_bytes(dataset())[:200]])
+@pytest.mark.parametrize("name", ["a.png", "a.dcm", "a"])
+def test_a_file_without_a_header_that_can_be_read_states_nothing(client: TestClient, film: bytes, name: str):
+    answer = client.post("/page/headers", files={"file": (name, film)})
+    assert answer.status_code == 200
+    nothing = {"sex": "U", "months": None, "notes": {language: [] for language in LANGUAGES}}
+    assert answer.json() == {"header": nothing}
+
+
+def test_a_look_at_a_header_is_no_assessment_and_is_not_kept(tmp_path: Path):
+    kept = tmp_path / "kept"
+    with running(settings(tmp_path, keep=kept)) as client:
+        files = {"file": ("a.dcm", as_bytes(dataset(PatientSex="F")))}
+        assert client.post("/page/headers", files=files).json()["header"]["sex"] == "F"
+        assert not kept.exists()
+        assert 'bonexage_films_total{status="assessed"} 1' not in client.get("/metrics").text
+        assert client.post("/page/films", files=files).status_code == 200
+        assert len(list(kept.glob("*/*/1.film"))) == 1
+        assert 'bonexage_films_total{status="assessed"} 1' in client.get("/metrics").text
+
+
+def test_the_texts_of_another_language_are_those_of_the_page_in_it(client: TestClient):
+    for language in LANGUAGES:
+        texts = client.get(f"/page/words/{language}").json()
+        page = client.get("/", params={"lang": language}).text
+        assert texts["tag"] == words(language).tag
+        assert escape(json.dumps(texts["texts"], ensure_ascii=False)) in page
+        named = re.findall(r'data-say="([\w.]+)"[^>]*>([^<]*)<', page)
+        named += [
+            (key, text) for text, key in re.findall(r'aria-label="([^"]*)" data-label="([\w.]+)"', page)
+        ]
+        assert len(named) > 60
+        for key, text in named:
+            assert escape(texts["texts"][key]) == text, key
+    assert client.get("/page/words/xx").status_code == 404
+
+
+def test_every_text_of_the_page_stands_where_the_scripts_can_change_its_language():
+    template = (HOME / "page.html").read_text(encoding="utf-8")
+    left = re.sub(
+        r"data-say=\"[\w.]+\">\$\{[\w.]+\}|aria-label=\"\$\{[\w.]+\}\" data-label", "", named(template)
+    )
+    assert re.findall(r"\$\{([\w.]+)\}", left) == ["page.title"], "the title, which the scripts write"
 
 
 @pytest.mark.parametrize(
@@ -163,11 +268,10 @@ def test_a_film_s_result_has_its_row_and_what_the_page_shows_of_it(client: TestC
 def test_a_film_without_a_bone_age_says_why_and_what_to_do(client: TestClient, film, status, key):
     answer = client.post(
         "/page/films",
-        params={"lang": "es"},
         files={"file": ("a.dcm" * (film != b"no picture") or "a.png", film)},
     )
-    given = answer.json()
-    assert (answer.status_code, given["row"]["status"], given["age"]) == (200, status, "")
+    given = answer.json()["panes"]["es"]
+    assert (answer.status_code, answer.json()["row"]["status"], given["age"]) == (200, status, "")
     why = words("es").texts[key].partition("{")[0]
     assert why in given["html"]
     assert why in given["text"]
@@ -176,25 +280,22 @@ def test_a_film_without_a_bone_age_says_why_and_what_to_do(client: TestClient, f
 
 
 def test_a_request_that_cannot_be_obeyed_is_a_problem_told_in_the_page_s_language(client: TestClient):
-    answer = client.post(
-        "/page/films", params={"lang": "fr"}, files={"file": ("a.png", png())}, data={"sex": "X"}
-    )
+    answer = client.post("/page/films", files={"file": ("a.png", png())}, data={"sex": "X"})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["said"]
+    assert set(answer.json()["said"]) == set(LANGUAGES)
     two = client.post("/page/films", files=[("file", ("a.png", png())), ("file", ("b.png", png()))])
-    assert (two.status_code, two.json()["said"]) == (
+    assert (two.status_code, two.json()["said"]["en"]) == (
         400,
         "A result is of one film. Send the films one by one.",
     )
     big = client.post(
-        "/page/films",
-        params={"lang": "de"},
+        "/page/headers",
         content=b"x" * 40_000_000,
         headers={"Content-Type": "multipart/form-data; boundary=x"},
     )
     assert big.status_code == 413
-    assert big.json()["said"].startswith("Die Datei hat mehr als 32 MB. ")
+    assert big.json()["said"]["de"].startswith("Die Datei hat mehr als 32 MB. ")
 
 
 def test_without_scripts_the_form_itself_gives_a_report(client: TestClient):
@@ -218,7 +319,7 @@ def test_a_result_is_well_formed_and_escapes_what_it_is_given(language: str, sex
         assert balance.open == []
         assert not {each for each in balance.attributes if each == "style" or each.startswith("on")}
         assert "<b>" not in given["html"]
-        assert "&lt;b&gt;.png" in given["html"]
+        assert "b>.png" not in given["html"] + given["text"]
         assert "small" in given["html"]
         assert "0123456789ab" in given["html"]
         assert __version__ in given["html"]
@@ -237,11 +338,8 @@ def test_the_plates_beside_a_result_are_the_nearest_of_each_reading():
 
 
 def test_the_film_of_a_result_is_the_picture_itself_and_its_map_has_its_shape():
-    html = shown(Seen(said(), HAND, (HAND - 0.5) * 4))["html"]
-    film, laid = (
-        Image.open(io.BytesIO(base64.b64decode(each)))
-        for each in re.findall(r"data:image/png;base64,([^\"]+)", html)
-    )
+    made = pictures(Seen(said(), HAND, (HAND - 0.5) * 4))
+    film, laid = made["film"], made["map"]
     assert np.array_equal(np.asarray(film), np.rint(HAND * 255).astype(np.uint8))
     assert laid.mode == "RGBA"
     assert laid.width / laid.height == pytest.approx(film.width / film.height, rel=0.02)
@@ -270,6 +368,26 @@ def test_a_failure_without_a_worker_s_word_and_one_in_no_catalogue_are_shown_in_
         "a.png", Subject(), RefusedRadiograph("it shows more than one hand", remedy="Check the path"), "m@0"
     )
     assert words("zh")("state.refused") in shown(Seen(refused, HAND), "zh")["html"]
+
+
+AS_HEADER, ENTERED = "as the film's header says", "as entered; the film's header says:"
+STATED = [
+    (Subject(Sex.FEMALE, 120.0), f"Girl, {AS_HEADER}", f"(120.0 months), {AS_HEADER}"),
+    (Subject(Sex.MALE, 120.04), f"Girl, {ENTERED} Boy", AS_HEADER),
+    (Subject(Sex.UNKNOWN, 126.0), "<dd>Girl</dd>", f"{ENTERED} 10 years 6 months (126.0 months)"),
+    (Subject(Sex.FEMALE, None), f"Girl, {AS_HEADER}", "<dd>10 years 0 months (120.0 months)</dd>"),
+    (Subject(), "<dd>Girl</dd>", "<dd>10 years 0 months (120.0 months)</dd>"),
+]
+
+
+@pytest.mark.parametrize(("stated", "sex", "age"), STATED)
+def test_a_result_tells_what_its_film_s_header_says_of_sex_and_age(stated: Subject, sex: str, age: str):
+    html = unescape(shown(Seen(said(), stated=Stated(stated)))["html"])
+    assert sex in html
+    assert age in html
+    for language in LANGUAGES:
+        other = shown(Seen(said(), stated=Stated(Subject(Sex.MALE, 90.0))), language)["html"]
+        assert words(language).age_with_months(90.0) in unescape(other)
 
 
 def point(svg: str, kind: str) -> list[float]:

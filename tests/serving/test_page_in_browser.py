@@ -1,137 +1,27 @@
-"""The page in a real browser: dropped, read, refused, cut off, by keyboard, on a phone, in the dark.
-
-Pictures of it are left in the folder that BONEXAGE_SHOTS names, else in pytest's own.
-"""
+"""The page in a real browser: dropped, read, refused, cut off, by keyboard, on a phone, in the dark."""
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from bonexage.atlas.plates import read_plates
 from bonexage.reading.files import read_radiograph
 from bonexage.reports.table import FIELDS, row_writer
 from bonexage.serving.words import LANGUAGES, words
-from browser import Browser, browser
+from browser import Browser
 from dicoms import as_bytes, dataset
 from films import write_film
-from services import Served, png, served
+from services import png, served
+from windows import dropped, opened, read, saved, settled, states, text
 
 TAB, ENTER, SHIFT, RIGHT, SPACE = "\ue004", "\ue007", "\ue008", "\ue014", " "
-ENDED = "['assessed', 'refused', 'unreadable', 'failed', 'cancelled']"
-SAVED = """
-window.saved = [];
-const real = URL.createObjectURL;
-URL.createObjectURL = (blob) => { window.saved.push(blob); return real.call(URL, blob); };
-"""
-DROP = """
-const transfer = new DataTransfer();
-for (const [name, text] of arguments[0]) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  transfer.items.add(new File([bytes], name));
-}
-document.getElementById("drop").dispatchEvent(
-  new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
-"""
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("page")
-
-
-@pytest.fixture(scope="module")
-def service(window: Browser, folder: Path) -> Iterator[Served]:
-    with served(folder) as started:
-        yield started
-
-
-@pytest.fixture
-def page(window: Browser, service: Served) -> Browser:
-    return opened(window, service)
-
-
-@pytest.fixture(scope="module")
-def film(folder: Path) -> Path:
-    """A plate of the atlas, smaller."""
-    plate = next(each for each in read_plates() if each.path.name == "F-120.png")
-    path = folder / "plate.png"
-    with Image.open(plate.path) as picture:
-        picture.reduce(2).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = Path(os.environ.get("BONEXAGE_SHOTS") or tmp_path_factory.mktemp("shots"))
-    place.mkdir(parents=True, exist_ok=True)
-    return place
-
-
-def opened(window: Browser, service: Served, language: str = "en", width: int = 1280) -> Browser:
-    window.narrow(width)
-    window.colours("light")
-    window.go(f"{service.address}/?lang={language}")
-    window.run(SAVED)
-    return window
-
-
-def read(window: Browser, *films: Path, sex: str = "F", years: int | None = 10) -> None:
-    """Choose films, say whose they are, and wait until each has come to an end."""
-    window.choose("#files", films)
-    window.wait("return document.querySelectorAll('.row').length >= arguments[0]", len(films))
-    window.run("document.querySelector(`input[name=sex][value=${arguments[0]}]`).click()", sex)
-    window.run("document.getElementById('years').value = arguments[0] ?? ''", years)
-    window.run("document.getElementById('read').click()")
-    settled(window)
-
-
-def settled(window: Browser, seconds: float = 60) -> None:
-    ended = f"[...document.querySelectorAll('.row')].every((row) => {ENDED}.includes(row.dataset.state))"
-    window.wait(f"return {ended}", seconds=seconds)
-    window.wait("return !document.querySelector('.viewer') || document.querySelector('canvas.film')")
-
-
-def states(window: Browser) -> list[str]:
-    given: list[str] = window.run(
-        "return [...document.querySelectorAll('.row')].map((row) => row.dataset.state)"
-    )
-    return given
-
-
-def text(window: Browser, selector: str) -> str:
-    return str(window.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
-
-
-def saved(window: Browser, number: int = 0) -> bytes:
-    """What the page gave to be saved."""
-    window.wait("return window.saved.length > arguments[0]", number)
-    coded = window.run(
-        "return window.saved[arguments[0]].arrayBuffer()"
-        ".then((all) => btoa(Array.from(new Uint8Array(all), (one) => String.fromCharCode(one)).join('')))",
-        number,
-    )
-    return base64.b64decode(coded)
-
-
-def dropped(window: Browser, films: Sequence[tuple[str, bytes]]) -> None:
-    window.run(DROP, [[name, base64.b64encode(content).decode()] for name, content in films])
 
 
 def test_films_that_are_dropped_are_read_and_the_first_is_shown_as_in_its_report(page, film, shots):
@@ -162,7 +52,9 @@ def test_a_film_that_cannot_be_read_and_one_that_is_refused_say_why_and_the_othe
     read(page, bad, wrong, film)
     assert states(page) == ["unreadable", "refused", "assessed"]
     assert "Not a PNG" not in text(page, "#result")
-    assert "This is not a PNG, JPEG, TIFF, BMP or WebP picture." in text(page, "#result")
+    assert "This is not a PNG, JPEG, TIFF, BMP, WebP, AVIF or HEIC picture that can be read." in text(
+        page, "#result"
+    )
     assert "Save it anew as an 8- or 16-bit grey PNG" in text(page, "#result")
     page.run("document.querySelectorAll('.open')[1].click()")
     assert "is no radiograph" in text(page, "#result")
@@ -199,7 +91,7 @@ def test_reading_can_be_cancelled_and_taken_up_again(page, folder):
     page.run("document.getElementById('read').click()")
     page.wait("return document.querySelector('.row[data-state=assessed]')")
     page.run("document.getElementById('cancel').click()")
-    settled(page, 5)
+    settled(page)
     assert {"assessed", "cancelled"} == set(states(page))
     assert page.run("return document.getElementById('cancel').hidden")
     page.run("document.getElementById('read').click()")
@@ -244,6 +136,8 @@ def test_a_zip_archive_stands_for_the_films_in_it(page, folder):
     with zipfile.ZipFile(study, "w") as archive:
         archive.writestr("CT/IM1", as_bytes(dataset()), zipfile.ZIP_DEFLATED)
         archive.writestr("b.png", png(1), zipfile.ZIP_STORED)
+        archive.writestr("./c/a.png", png(2), zipfile.ZIP_STORED)
+        archive.writestr("c\\d", png(3), zipfile.ZIP_DEFLATED)
         archive.writestr("__MACOSX/b.png", b"litter")
         archive.writestr("README", b"text", zipfile.ZIP_DEFLATED)
         archive.writestr("DICOMDIR", b"index")
@@ -252,15 +146,18 @@ def test_a_zip_archive_stands_for_the_films_in_it(page, folder):
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("README", b"text")
     page.choose("#files", [study, broken, empty])
-    page.wait("return document.querySelectorAll('.row').length === 4")
+    page.wait("return document.querySelectorAll('.row').length === 6")
     names = page.run("return [...document.querySelectorAll('.row .name')].map((name) => name.textContent)")
-    assert names == ["study.zip/CT/IM1", "study.zip/b.png", "broken.zip", "empty.zip"]
+    assert names == [
+        *("study.zip/CT/IM1", "study.zip/b.png", "study.zip/c/a.png", "study.zip/c/d"),
+        *("broken.zip", "empty.zip"),
+    ]
     page.run("document.getElementById('read').click()")
     settled(page)
-    assert states(page) == ["assessed", "assessed", "failed", "failed"]
-    page.run("document.querySelectorAll('.open')[2].click()")
+    assert states(page) == ["assessed"] * 4 + ["failed"] * 2
+    page.run("document.querySelectorAll('.open')[4].click()")
     assert "cannot be unpacked" in text(page, "#result")
-    page.run("document.querySelectorAll('.open')[3].click()")
+    page.run("document.querySelectorAll('.open')[5].click()")
     assert "holds no film" in text(page, "#result")
 
 
@@ -296,6 +193,8 @@ def test_a_server_that_goes_away_is_told_of_and_reading_goes_on_when_it_is_back(
     )
     assert "The server does not answer" in text(page, "#gone")
     assert "Waiting for the server" in text(page, "#list")
+    assert "Bone age" not in text(page, "#result"), "no other child's result stands there meanwhile"
+    page.run("document.querySelector('.open').click()")
     assert "Bone age" in text(page, "#result"), "what was read stays"
     (shots / "gone.png").write_bytes(page.picture())
     with served(folder, "--port", port):

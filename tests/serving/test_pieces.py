@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import logging
 import socket
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -22,7 +27,7 @@ from bonexage.model.bundle import load_bundle
 from bonexage.reading.dicom import DEFAULT_LIMITS
 from bonexage.serving import looking, worker
 from bonexage.serving.accept import MEDIA_TYPES, wanted
-from bonexage.serving.again import SECONDS, Again
+from bonexage.serving.again import REPLAYED, SECONDS, Again
 from bonexage.serving.logs import LOGGER, Lines, event, failure
 from bonexage.serving.looking import Asked, as_message, in_parts, out_of_parts
 from bonexage.serving.problems import Problem
@@ -53,6 +58,21 @@ def test_a_worker_gives_each_form_that_is_asked_for(assessor: Assessor) -> None:
     assert json.loads(forms["fhir"])["type"] == "transaction"
 
 
+def test_what_is_not_installed_is_the_operator_s_to_install(
+    assessor: Assessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = importlib.util.find_spec
+    missing = ("pydicom", "reportlab")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name in missing else known(name, *rest)
+    )
+    film, _ = answered(assessor, as_bytes(dataset()), Asked("hand.dcm"))
+    report, _ = answered(assessor, png(), Asked("hand.png", forms=("pdf",)))
+    for failed in (film["failed"], report["error"]):
+        assert failed["remedy"] == "Ask the operator of this server to install them"  # type: ignore[index]
+    assert "pip install" not in json.dumps([film, report])
+
+
 def test_a_film_without_an_assessment_has_its_fhir_result_and_no_report(assessor: Assessor) -> None:
     asked = Asked("mr.dcm", forms=("html", "fhir"))
     said, forms = answered(assessor, as_bytes(dataset(Modality="MR")), asked)
@@ -61,6 +81,16 @@ def test_a_film_without_an_assessment_has_its_fhir_result_and_no_report(assessor
     said, forms = answered(assessor, b"no film", Asked("x.dcm", forms=("fhir",)))
     assert said["failed"]["code"] == "unreadable"  # type: ignore[index]
     assert "entry" not in json.loads(forms["fhir"])
+
+
+def test_a_film_to_which_no_result_can_refer_has_no_fhir_result_and_the_reason_is_named(
+    assessor: Assessor,
+) -> None:
+    film = dataset()
+    del film.StudyInstanceUID
+    said, _ = answered(assessor, as_bytes(film), Asked("hand.dcm", forms=("fhir",)))
+    assert said["error"]["code"] == "wrong-use"  # type: ignore[index]
+    assert "the Study Instance UID is missing" in said["error"]["problem"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -124,12 +154,16 @@ def test_any_accept_header_names_a_form_or_none_that_there_is(accept: str) -> No
     assert found in {*MEDIA_TYPES, "not-acceptable"}
 
 
+def answered_again(again: Again, key: str, size: int = 60) -> None:
+    assert again.begin(key, "x") is None
+    again.finish(key, Response(bytes(size)))
+
+
 def test_answers_are_forgotten_when_they_are_old_or_take_too_much_memory() -> None:
     now = [0.0]
-    again = Again(clock=lambda: now[0], most_bytes=100)
+    again = Again(clock=lambda: now[0], most_bytes=2100)
     for key in ("first", "second"):
-        assert again.begin(key, "x") is None
-        again.finish(key, Response(bytes(60)))
+        answered_again(again, key)
     assert again.begin("first", "x") is None  # forgotten for the second's sake
     with pytest.raises(Problem) as raised:
         again.begin("first", "x")
@@ -137,6 +171,68 @@ def test_answers_are_forgotten_when_they_are_old_or_take_too_much_memory() -> No
     assert again.begin("second", "x") is not None
     now[0] = SECONDS + 1
     assert again.begin("second", "another request") is None
+
+
+def test_an_answer_larger_than_all_may_be_drives_no_other_out() -> None:
+    again = Again(most_bytes=5000)
+    answered_again(again, "small")
+    answered_again(again, "large", size=5001)
+    assert again.begin("small", "x") is not None
+    assert again.begin("large", "x") is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1500), st.booleans(), st.integers(0, 400))))
+def test_keys_are_remembered_within_their_limits(
+    requests: list[tuple[int, int, bool, int]],
+) -> None:
+    now = [0.0]
+    again = Again(clock=lambda: now[0], most_bytes=6000, most_keys=3)
+    latest: dict[str, float] = {}
+    for number, size, kept, seconds in requests:
+        now[0] += seconds
+        key = str(number)
+        if (before := again.begin(key, "x")) is not None:
+            assert now[0] <= latest[key] + SECONDS
+            assert before.headers[REPLAYED] == "true"
+            continue
+        again.finish(key, Response(bytes(size)) if kept else None)
+        if kept:
+            latest[key] = now[0]
+            assert again.begin(key, "x") is not None, "the newest answer is kept"
+        remembered = again._kept.values()
+        assert len(remembered) <= 3
+        assert again._bytes == sum(each.size for each in remembered) <= 6000
+
+
+def lines_run(work: Callable[[], object]) -> int:
+    """How many lines of Python some work runs."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., object]:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_a_key_costs_the_same_however_many_there_are() -> None:
+    again = Again(most_keys=3000)
+    counts = []
+    for number in range(6000):
+        if number in {10, 2900, 5900}:
+            counts.append(lines_run(partial(answered_again, again, str(number))))
+        else:
+            answered_again(again, str(number))
+    few, many, full = counts
+    assert few == many
+    assert full <= 2 * many, "one is forgotten for each that comes"
 
 
 def test_a_line_of_the_log_tells_facts_and_of_an_error_only_kind_and_place() -> None:

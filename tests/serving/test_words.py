@@ -27,7 +27,19 @@ PAGES = HOME / "serving" / "pages"
 SPEAKERS = ("UnreadableFile", "RefusedRadiograph", "MissingExtra", "Caution", "TooManyPixels")
 # The modules that an upload passes through; others speak on the command line alone.
 ON_A_PAGE = {
-    "reading": ("archives", "dicom", "dicom_film", "dicom_header", "files", "identity", "images"),
+    "reading": (
+        *(
+            "archives",
+            "confined",
+            "decoder",
+            "dicom",
+            "dicom_age",
+            "dicom_film",
+            "dicom_header",
+            "dicom_pixels",
+        ),
+        *("files", "identity", "image_film", "images", "squares"),
+    ),
     "model": ("assessor", "cautions", "stated"),
 }
 
@@ -57,6 +69,7 @@ def test_no_text_was_left_in_english():
         "form.full_stop",
         "form.decimal",
         "form.share",
+        "child.whom",
     }
     names = {"view.zoom", "result.model_hash", "result.sds", "said.validation", "said.test", "said.document"}
     assert same <= allowed | names | {"sentence.sds_interval"}

@@ -12,6 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.disk import write_atomically
 from bonexage.errors import UnusableData
@@ -50,6 +54,12 @@ class Plate:
 
 _COLUMNS: Final = tuple(field.name for field in fields(Plate) if field.name != "path")
 _FILE: Final = "file"
+
+
+def plate_pixels(path: Path) -> NDArray[np.float32]:
+    """The pixels `[height, width]` in [0, 1] of a plate with its dark margins."""
+    with Image.open(path) as picture:
+        return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 def read_plates(folder: Path | None = None) -> tuple[Plate, ...]:

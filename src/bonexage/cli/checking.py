@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bonexage.cli.front import SOME_UNUSABLE, Model, Threads, app
-from bonexage.cli.outcomes import counting, note
+from bonexage.cli.outcomes import counting, note, say
 from bonexage.errors import UnusableData
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check_data(
         write_whole(out / "check.json", text + "\n")
         write_whole(out / "check.html", checks_page.render(state, drawn))
         note(f"Page: {out / 'check.html'}")
-    typer.echo(text if as_json else _told(state))
+    say(text if as_json else _told(state))
     if write_clean is not None:
         clean = state.clean_training_labels()
         if not clean:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bonexage.cli.front import SOME_UNUSABLE, Model, SkipUnreadable, Threads, app
 from bonexage.cli.measuring import Split
-from bonexage.cli.outcomes import counting, note
+from bonexage.cli.outcomes import counting, note, say, screen
 from bonexage.errors import WrongUse
+from bonexage.terminal import printable, printable_lines
 
 if TYPE_CHECKING:
     from bonexage.evaluation.compare import Predictions
+    from bonexage.evaluation.month import Row
     from bonexage.reading.folder import LabelledFilm
+    from bonexage.reading.labels import Label
 
 FILMS_NAMED = 10
 PLAIN_WIDTH = 140
@@ -58,12 +61,12 @@ def compare(
     if out is not None:
         write_comparison(found, out)
         note(f"All figures: {out / PAGE}")
-    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else str(found))
+    say(json.dumps(found.as_dict(), indent=2) if as_json else str(found))
     for model, names in ((found.first, found.only_first), (found.second, found.only_second)):
         if names:
             rest = len(names) - FILMS_NAMED
             more = f" and {rest} more" if rest > 0 else ""
-            note(f"Not compared, in {model} alone: {', '.join(names[:FILMS_NAMED])}{more}")
+            note(f"Not compared, in {model} alone: {', '.join(map(printable, names[:FILMS_NAMED]))}{more}")
 
 
 def _is_bundle(place: Path) -> bool:
@@ -103,8 +106,6 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """List training runs: what they were, how long they took, what came out, how they differ."""
-    from rich.console import Console
-
     from bonexage.evaluation import runs_page
     from bonexage.evaluation.runs import read_runs
 
@@ -113,13 +114,25 @@ def runs(
         runs_page.write_overview(found, folder, out)
         note(f"Page: {out / runs_page.PAGE}")
     if as_json:
-        typer.echo(json.dumps(runs_page.as_dict(found), indent=2))
+        say(json.dumps(runs_page.as_dict(found), indent=2))
         return
-    screen = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, soft_wrap=False, highlight=False)
+    shown = screen(PLAIN_WIDTH)
     for table in runs_page.tables(found, folder):
-        screen.print(table)
+        shown.print(table)
     for line in runs_page.remarks(found):
-        screen.print(line, markup=False)
+        shown.print(printable_lines(line), markup=False)
+
+
+def _name_unmet(labels: Sequence[Label], rows: Sequence[Row], table: Path) -> None:
+    """Say which labels are of no film of the month."""
+    films = {PurePath(str(row.get("file") or "")).stem for row in rows}
+    if unmet := [label.id for label in labels if label.id not in films]:
+        rest = len(unmet) - FILMS_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        note(
+            f"{len(unmet)} of {len(labels)} labels of {table} are of no film of the month: "
+            f"{', '.join(map(printable, unmet[:FILMS_NAMED]))}{more}"
+        )
 
 
 @app.command(
@@ -167,7 +180,9 @@ def drift(
         )
     earlier = read_month(against) if against else None
     if labels:
-        month = with_labels(month, rows, read_labels(labels), bundle)
+        known = read_labels(labels)
+        month = with_labels(month, rows, known, bundle)
+        _name_unmet(known, rows, labels)
     if films:
         with counting() as advance:
             month = with_films(month, films, bundle, advance)
@@ -179,7 +194,7 @@ def drift(
     if earlier and earlier.model != month.model:
         said.insert(0, f"The earlier answers are of another model, {earlier.model}.")
     lines = [*said, *found.unknown, str(found)]
-    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(lines))
+    say(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(lines))
     note(footer(month.model))
     if month.unread:
         note(f"{month.unread} films could not be read.")

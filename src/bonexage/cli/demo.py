@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Final
 
-import typer
-from rich.console import Console
-
 from bonexage.atlas.plates import read_plates
+from bonexage.cli.outcomes import say, screen
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.reading.files import read_radiograph
@@ -44,11 +41,11 @@ def show_plates(model: Path | None, out: Path) -> None:
         film="Plate",
         known=OWN_AGE,
     )
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(shown)
+    screen(PLAIN_WIDTH).print(shown)
     page, picture = out / INDEX, out / PICTURE
     write_report(items, page, model=assessor.model, title="The atlas plates, read", note=NOTE, known=OWN_AGE)
     write_whole(picture, readings_against_ages(items))
-    typer.echo(
+    say(
         f"\n{footer(assessor.model)}\n"
         f"Page of all plates: {page}\n"
         f"Readings against ages: {picture}\n"

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bonexage.cli.front import Coverage, Model, Threads, app, as_share
-from bonexage.cli.outcomes import note
+from bonexage.cli.front import Coverage, Model, Threads, age_option, app, as_share
+from bonexage.cli.outcomes import note, say
+from bonexage.terminal import printable
 
 
 @app.command(epilog="Example:\n\nbonexage explain hand.png --sex F --out map.png")
@@ -16,7 +17,9 @@ def explain(
     film: Annotated[Path, typer.Argument(help="A radiograph of a left hand.")],
     *,
     sex: Annotated[str, typer.Option(metavar="F|M|U", help="Sex of the child.")] = "U",
-    age_months: Annotated[float | None, typer.Option(help="Chronological age.")] = None,
+    age_months: Annotated[
+        float | None, typer.Option(parser=age_option, metavar="MONTHS", help="Chronological age.")
+    ] = None,
     model: Model = None,
     out: Annotated[
         Path | None, typer.Option(help="The picture to write, PNG.", show_default="FILM-explained.png")
@@ -29,16 +32,18 @@ def explain(
     from bonexage.clinic.sentence import nearest_sentence
     from bonexage.model.assessor import Assessor
     from bonexage.model.bundle import load_bundle
+    from bonexage.reading.decoder import start_early
     from bonexage.reports.heat import heat_picture
     from bonexage.reports.text import footer, line
     from bonexage.reports.writing import write_whole
 
+    start_early()  # the film is decoded as soon as the model is ready
     assessor = Assessor(load_bundle(model), threads=threads)
     found = assessor.explain(film, sex, age_months, coverage=as_share(coverage), page=page)
     place = out or film.with_name(f"{film.stem}-explained.png")
     write_whole(place, heat_picture(found.pixels, found.months, found.assessment))
-    typer.echo(line(found.assessment))
+    say(line(found.assessment))
     if unlike := nearest_sentence(found.assessment):
-        typer.echo(unlike)
-    note(f"What moved it: {place}")
+        say(unlike)
+    note(f"What moved it: {printable(str(place))}")
     note(footer(assessor.model))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bonexage.cli.front import SOME_UNUSABLE, Coverage, Model, Threads, app, as_share
-from bonexage.cli.outcomes import note
+from bonexage.cli.outcomes import note, say
 from bonexage.errors import BonexageError, UnusableData, WrongUse
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def follow(
             f"--sex {asked} is not the sex in the file", remedy="Leave --sex out", subject=str(table)
         )
     child = asked if found is Sex.UNKNOWN else found
-    films = [row for row in rows if row.bone_age_months is None]
+    films = [row for row in rows if row.bone_age_months is None and row.status is None]
     assessor = _assessor(model, threads) if films else None
     outcomes = _assess(films, child, assessor, share) if assessor else []
     stated = {one.subject.sex for one in outcomes if not isinstance(one, Failure)} - {Sex.UNKNOWN}
@@ -83,7 +83,10 @@ def follow(
         for row in rows
         if row.bone_age_months is not None
     ]
-    failures = tuple(one for one in outcomes if isinstance(one, Failure))
+    failures = (
+        *(_failed_before(row, child) for row in rows if row.status),
+        *(one for one in outcomes if isinstance(one, Failure)),
+    )
     visits += [visit for one in outcomes if not isinstance(one, Failure) and (visit := clinic.visit(one))]
     for one in failures:
         note(str(one.error))
@@ -100,7 +103,7 @@ def follow(
     drawn = reports.chart(followed)
     write_whole(out / CHART, drawn)
     write_whole(out / PAGE, reports.render(followed, drawn))
-    typer.echo(
+    say(
         json.dumps(reports.as_dict(followed), indent=1, allow_nan=False)
         if as_json
         else "\n".join(reports.lines(followed))
@@ -131,6 +134,20 @@ def _assess(
         except BonexageError as error:
             outcomes.append(Failure(row.file, Subject(sex, row.age_months), error, assessor.model))
     return outcomes
+
+
+def _failed_before(row: SeriesRow, sex: Sex) -> Failure:
+    """What `predict` said of a film that it did not assess."""
+    from bonexage.assessment import Failure
+    from bonexage.errors import RefusedRadiograph, UnreadableFile
+    from bonexage.subject import Subject
+
+    kind = RefusedRadiograph if row.status == "refused" else UnreadableFile
+    problem, _, remedy = row.message.removesuffix(".").partition(". ")
+    error = kind(
+        problem or "it was not assessed", remedy=remedy or "Read it with predict to see why", subject=row.file
+    )
+    return Failure(row.file, Subject(sex, row.age_months), error, row.model)
 
 
 def _made_by(model: str, rows: Sequence[SeriesRow]) -> str:

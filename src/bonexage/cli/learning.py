@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bonexage.cli.front import BundleOut, Data, SkipUnreadable, app
-from bonexage.cli.outcomes import counting, note
+from bonexage.cli.outcomes import counting, note, say
 from bonexage.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     init: Annotated[Path | None, typer.Option(help="Weights to start from: safetensors or .pth.")] = None,
+    require_init: Annotated[
+        bool, typer.Option("--require-init", help="Stop where training would start from random weights.")
+    ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for preprocessed films.")] = None,
     locator: Annotated[
         Path | None,
@@ -69,6 +72,7 @@ def train(
     asked: dict[str, Any] = {
         "resume": resume,
         "init": init,
+        "require_init": require_init,
         "cache_folder": cache,
         "locator": locator,
         "skip_unreadable": skip_unreadable,
@@ -85,14 +89,15 @@ def train(
 
         found = train_folds(read_recipe(recipe), data, out, folds=folds, **asked)
         if leads():
-            typer.echo(str(found))
+            say(str(found))
             note(f"All figures: {out / 'evaluation.html'}. {footer(found.model)}")
     if leads():
         note(f"Run: {out}. Make a bundle of it with: bonexage export {out} --out BUNDLE")
 
 
 @app.command(
-    epilog="Example:\n\nbonexage train-locator --data rsna-640px --others not-a-hand/ --out locator.onnx"
+    epilog="Example:\n\nbonexage train-locator --data rsna-299px --data rsna-640px "
+    "--others not-a-hand/ --out locator.onnx"
 )
 def train_locator(
     *,
@@ -101,7 +106,7 @@ def train_locator(
     out: Annotated[Path, typer.Option(help="The locator to write, ONNX.")],
     steps: Annotated[int, typer.Option(min=1, help="Steps of training, with 64 pictures each.")] = 3000,
 ) -> None:
-    """Train the network that finds the hand, from films that kept their aspect ratio."""
+    """Train the network that finds the hand, from films of all ages."""
     _need_learning("Training")
     from bonexage.learning.locator import make_locator
     from bonexage.reading.files import list_films
@@ -109,7 +114,7 @@ def train_locator(
     found = make_locator(
         data, [Path(name) for name in list_films([str(others)])], out, steps=steps, progress=note
     )
-    typer.echo(
+    say(
         f"Locator: {out}. Of {found.films} films that it did not learn from, it finds the hand in "
         f"{found.found:.1%}; its frame lies {found.median:.3f} frame heights off that of registration "
         f"(median), and at most 0.1 in {found.within:.1%}."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bonexage.cli.front import SOME_UNUSABLE, Coverage, Model, Threads, app, as_share
-from bonexage.cli.outcomes import note
+from bonexage.cli.outcomes import note, say
 from bonexage.errors import MissingExtra, WrongUse
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def node(
     *,
     config: Annotated[Path, typer.Option(help="The configuration, TOML; docs/node.toml shows all of it.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Check the configuration, the model and the archives, and end.")
+        bool,
+        typer.Option("--check", help="Check model, state folder, ports and archives, and end."),
     ] = False,
 ) -> None:
     """Receive films by DICOM, assess them, and send the results to archives; logs JSON lines to stderr."""
@@ -45,15 +46,19 @@ def node(
 
 
 def _check(said: NodeConfig) -> None:
-    """Load the model and call each archive; exit 3 where one does not answer."""
+    """Load the model, try state folder and ports, and call each archive; exit 3 where one of them fails."""
+    from bonexage.node.checking import check_places
     from bonexage.node.running import configured_judge
     from bonexage.node.sending import answers_echo
 
-    typer.echo(f"Model: {configured_judge(said).assessor.model}")
+    say(f"Model: {configured_judge(said).assessor.model}")
+    places = check_places(said)
+    for place in places:
+        say(f"{place.name}: {place.state}")
     answers = {each.name: answers_echo(each, said) for each in said.destinations}
     for name, answered in answers.items():
-        typer.echo(f"{name}: {'answers' if answered else 'does not answer'}")
-    if not all(answers.values()):
+        say(f"{name}: {'answers' if answered else 'does not answer'}")
+    if not all(answers.values()) or not all(place.usable for place in places):
         raise typer.Exit(SOME_UNUSABLE)
 
 
@@ -68,11 +73,18 @@ def _stop_by_signal() -> threading.Event:
 
     def stopping(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        stop.set()
+        # In a thread: this may run within `stop.wait` of the main thread, whose lock is not reentrant.
+        threading.Thread(target=stop.set, daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stopping)
     return stop
+
+
+def _state_folder(text: str) -> Path:
+    if not text.strip():
+        raise WrongUse("--state is empty", remedy="Name a folder of its own, or leave --state out")
+    return Path(text)
 
 
 @app.command(
@@ -90,7 +102,13 @@ def watch(
         bool, typer.Option("--deidentify", help="Leave who the films show, and their names, out.")
     ] = False,
     state: Annotated[
-        Path | None, typer.Option(help="Folder for the queue.", show_default="OUT/.bonexage")
+        Path | None,
+        typer.Option(
+            help="Folder for the queue, with nothing else in it.",
+            show_default="OUT/.bonexage",
+            parser=_state_folder,
+            metavar="DIRECTORY",
+        ),
     ] = None,
     every: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks into IN.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
@@ -139,7 +157,7 @@ def queue(
         revived = retry(folder, _numbers(again))
         note(f"{len(revived)} films are tried again.")
     told = overview(folder, done=everything)
-    typer.echo(json.dumps(told, indent=1) if as_json else as_table(told))
+    say(json.dumps(told, indent=1) if as_json else as_table(told))
     if told["films"]["dead"]:
         raise typer.Exit(SOME_UNUSABLE)
 

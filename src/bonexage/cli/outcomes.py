@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,17 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 
-from bonexage.assessment import Assessment, Failure
-from bonexage.errors import BonexageError, WrongUse
+from bonexage.assessment import Failure
+from bonexage.errors import WrongUse
+from bonexage.terminal import printable, printable_lines
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from rich.console import Console
 
     from bonexage.model.assessor import Assessor, Outcome
-    from bonexage.reports.item import Picture, ReportItem
-
-    Seen = tuple[Picture | None, NDArray[np.float32] | None]
+    from bonexage.reports.item import ReportItem
 
 TABLE_ROWS: Final = 500
 SECONDS_BETWEEN_LINES: Final = 10.0
@@ -48,11 +47,24 @@ _ROWS: Final[dict[Form, Literal["csv", "json", "jsonl"]]] = {
 
 @dataclass
 class Tally:
-    """How many films there were so far, of how many if that is known, and how many were not assessed."""
+    """How many films there were so far, and what did not come of them.
+
+    Attributes:
+        done: films so far.
+        unusable: those that were not assessed.
+        total: how many films there are, if that is known.
+        unreferable: DICOM films without DICOM and FHIR results, because a UID is missing or is none.
+    """
 
     done: int = 0
     unusable: int = 0
     total: int | None = None
+    unreferable: int = 0
+
+    def count(self, outcome: Outcome) -> None:
+        """Count one more film."""
+        self.done += 1
+        self.unusable += isinstance(outcome, Failure)
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,11 @@ def to_table(
     with Journal(out, settings, resume=resume) as journal:
         tally.done, tally.unusable = journal.kept, journal.unusable
         try:
-            with progress(tally) as say:
+            with progress(tally) as tell:
 
                 def add(outcome: Outcome) -> None:
                     journal.add(record(outcome))
-                    say(line(outcome) if isinstance(outcome, Failure) else None)
+                    tell(line(outcome) if isinstance(outcome, Failure) else None)
 
                 yield Sink(add, journal.remaining)
         except KeyboardInterrupt:
@@ -101,48 +113,63 @@ def to_table(
 @contextmanager
 def to_stdout(form: Form, tally: Tally) -> Iterator[Sink]:
     """The standard output: a table where a person looks on, else row by row."""
-    from bonexage.reports.table import record, row_writer
     from bonexage.reports.text import line
 
+    check_stdout()
     if form in _ROWS:
-        with progress(tally) as say, row_writer(sys.stdout, _ROWS[form]) as write:
-
-            def add(outcome: Outcome) -> None:
-                write(record(outcome))
-                say(line(outcome) if isinstance(outcome, Failure) else None)
-
-            yield Sink(add)
+        with _rows_to_stdout(_ROWS[form], tally) as sink:
+            yield sink
     elif sys.stdout.isatty():
         with _to_terminal(tally) as sink:
             yield sink
     else:
-        yield Sink(lambda outcome: typer.echo(line(outcome)))
+        yield Sink(lambda outcome: say(line(outcome)))
+
+
+@contextmanager
+def _rows_to_stdout(form: Literal["csv", "json", "jsonl"], tally: Tally) -> Iterator[Sink]:
+    """Rows for a program; a terminal is shown no control characters, and all else gets names as they are."""
+    from bonexage.reports.table import record, row_writer
+    from bonexage.reports.text import line
+
+    shown = sys.stdout.isatty()
+    if not shown and isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() == "utf-8":
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+    def cell(value: object) -> object:
+        return printable(value) if shown and isinstance(value, str) else value
+
+    with progress(tally) as tell, row_writer(sys.stdout, form) as write:
+
+        def add(outcome: Outcome) -> None:
+            write({name: cell(value) for name, value in record(outcome).items()})
+            tell(line(outcome) if isinstance(outcome, Failure) else None)
+
+        yield Sink(add)
 
 
 @contextmanager
 def _to_terminal(tally: Tally) -> Iterator[Sink]:
     """One table for a person, a few lines where there is a single film; many films get a line each."""
-    from rich.console import Console
-
     from bonexage.reports.text import line, paragraph, table
 
     gathered: list[Outcome] = []
     with ExitStack() as bar:
-        say = bar.enter_context(progress(tally))
+        tell = bar.enter_context(progress(tally))
 
         def show() -> None:
             bar.close()
             if len(gathered) > 1:
-                Console().print(table(gathered))
+                screen().print(table(gathered))
             elif gathered:
-                typer.echo(paragraph(gathered[0]))
+                say(paragraph(gathered[0]))
 
         def add(outcome: Outcome) -> None:
             if tally.done > TABLE_ROWS:
-                typer.echo(line(outcome))
+                say(line(outcome))
                 return
             gathered.append(outcome)
-            say(line(outcome) if isinstance(outcome, Failure) else None)
+            tell(line(outcome) if isinstance(outcome, Failure) else None)
             if tally.done == TABLE_ROWS:
                 show()
 
@@ -187,7 +214,7 @@ def progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
 
         def draw(text: str | None) -> None:
             if text is not None:
-                console.print(text, markup=False)
+                console.print(printable_lines(text), markup=False)
             bar.update(task, description=how_far())
 
         yield draw
@@ -197,11 +224,11 @@ def progress(tally: Tally) -> Iterator[Callable[[str | None], None]]:
 def counting() -> Iterator[Callable[[int, int], None]]:
     """Show the progress of work that tells how many films are done and how many there are."""
     tally = Tally()
-    with progress(tally) as say:
+    with progress(tally) as tell:
 
         def advance(done: int, total: int) -> None:
             tally.done, tally.total = done, total
-            say(None)
+            tell(None)
 
         yield advance
 
@@ -209,8 +236,7 @@ def counting() -> Iterator[Callable[[int, int], None]]:
 def told(outcomes: Iterator[Outcome], add: Callable[[Outcome], None], tally: Tally) -> Iterator[Outcome]:
     """The same outcomes, each counted and given to a sink as it passes."""
     for outcome in outcomes:
-        tally.done += 1
-        tally.unusable += isinstance(outcome, Failure)
+        tally.count(outcome)
         add(outcome)
         yield outcome
 
@@ -224,49 +250,60 @@ class Reports:
 
 
 def use_up(
-    outcomes: Iterator[Outcome], reports: Reports | None, assessor: Assessor, page: int | None
+    items: Iterator[ReportItem], sink: Sink, tally: Tally, reports: Reports | None, by: Assessor
 ) -> None:
-    """Let all outcomes pass, into reports where they are wanted."""
+    """Let all films pass into a sink, and into reports where they are wanted."""
+
+    def passing() -> Iterator[ReportItem]:
+        for item in items:
+            tally.count(item.outcome)
+            sink.add(item.outcome)
+            yield item
+
     if reports is None:
-        for _ in outcomes:
+        for _ in passing():
             pass
         return
     from bonexage.atlas.plates import read_plates
     from bonexage.reports.batch import INDEX, Made, write_reports
 
-    figures = assessor.bundle.description.figures
-    made = Made(assessor.model, figures, read_plates(), reports.pdf, date.today())
-    write_reports(_report_items(outcomes, assessor, page), reports.folder, made)
+    made = Made(by.model, by.bundle.description.figures, read_plates(), reports.pdf, date.today())
+    write_reports(passing(), reports.folder, made)
     note(f"Page: {reports.folder / INDEX}")
 
 
-def _report_items(outcomes: Iterable[Outcome], assessor: Assessor, page: int | None) -> Iterator[ReportItem]:
-    """Each outcome with its film's picture and, where the model gives one, the map of what moved it."""
-    from bonexage.reports.item import ReportItem
+def say(text: str) -> None:
+    """Write what a command gives to the standard output; nothing of it steers a terminal.
 
-    for outcome in outcomes:
-        failed = isinstance(outcome, Failure)
-        picture, months = (None, None) if failed else seen_again(outcome, assessor, page)
-        yield ReportItem(outcome, picture, months=months)
-
-
-def seen_again(outcome: Outcome, assessor: Assessor, page: int | None) -> Seen:
-    """The film of an outcome, where it can be read, and the map of what moved it, where the model gives one.
-
-    It was read a moment ago; if it is gone by now, there is no picture.
+    Raises:
+        WrongUse: the standard output is closed.
     """
-    from bonexage.reading.files import read_radiograph
-
-    picture = months = None
-    with suppress(BonexageError):
-        radiograph = read_radiograph(outcome.file, page=page)
-        picture = radiograph.pixels
-        if isinstance(outcome, Assessment) and assessor.explains:
-            subject = outcome.subject
-            months = assessor.explain(radiograph, subject.sex, subject.age_months).months
-    return picture, months
+    check_stdout()
+    typer.echo(printable_lines(text))
 
 
 def note(text: str) -> None:
-    """Say something on the standard error, beside what a command gives."""
-    typer.echo(text, err=True)
+    """Write something beside what a command gives to the standard error; nothing of it steers a terminal.
+
+    A standard error that takes nothing keeps no command from its work.
+    """
+    with suppress(OSError):
+        typer.echo(printable_lines(text), err=True)
+
+
+def screen(plain_width: int | None = None) -> Console:
+    """What tables are drawn on: the standard output, of this width where it is no terminal.
+
+    Raises:
+        WrongUse: the standard output is closed.
+    """
+    from rich.console import Console
+
+    check_stdout()
+    return Console(width=None if sys.stdout.isatty() else plain_width, soft_wrap=False, highlight=False)
+
+
+def check_stdout() -> None:
+    """Raise WrongUse where the standard output is closed, so that what is written there would be lost."""
+    if sys.stdout is None:
+        raise WrongUse("the standard output is closed", remedy="Leave it open, or send it to /dev/null")

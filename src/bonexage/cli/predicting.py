@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from bonexage.cli.asking import TOKEN_VARIABLE, client_of
-from bonexage.cli.front import Coverage, Model, Threads, Views, app, as_share, conclude
-from bonexage.cli.outcomes import Form, Reports, Tally, to_stdout, to_table, told, use_up
+from bonexage.cli.front import Coverage, Model, Threads, Views, age_option, app, as_share, conclude
+from bonexage.cli.outcomes import Form, Reports, Tally, say, to_stdout, to_table, told, use_up
 from bonexage.cli.spreading import Asked, check_spread, predict_on_cluster, predict_shard
 from bonexage.errors import WrongUse
-
-if TYPE_CHECKING:
-    from bonexage.subject import Subject
 
 
 @app.command(
@@ -49,13 +44,26 @@ def predict(
     ] = None,
     sex: Annotated[
         str,
-        typer.Option(
-            metavar="F|M|U", help="Sex where --subjects gives none; U: as a DICOM header says, else both."
-        ),
+        typer.Option(metavar="F|M|U", help="Sex of all films; U: as a DICOM header says, else read as both."),
     ] = "U",
     age_months: Annotated[
-        float | None, typer.Option(help="Age where --subjects gives none; else a DICOM header's.")
+        float | None,
+        typer.Option(
+            parser=age_option, metavar="MONTHS", help="Age of all films; else as a DICOM header says."
+        ),
     ] = None,
+    sex_for_the_rest: Annotated[
+        bool,
+        typer.Option(
+            "--sex-for-the-rest", help="Beside --subjects: --sex and --age-months are of films without a row."
+        ),
+    ] = False,
+    strict_subjects: Annotated[
+        bool,
+        typer.Option(
+            "--strict-subjects", help="Exit 3 where a row of --subjects is of no film, or of several."
+        ),
+    ] = False,
     model: Model = None,
     server: Annotated[
         str | None,
@@ -100,9 +108,11 @@ def predict(
     part: Annotated[int, typer.Option(min=1, help="Films a part of the table with --ray.")] = 4096,
 ) -> None:
     """Estimate the bone age of films."""
-    from bonexage.cli.archiving import Archive, archived, check_archive
-    from bonexage.model.assessor import Assessor, assess_many, name_of
+    from bonexage.cli.archiving import Archive, check_archive, presented
+    from bonexage.cli.subjects import subjects_of
+    from bonexage.model.assessor import Assessor, examine_many, name_of
     from bonexage.model.bundle import load_bundle
+    from bonexage.reading.decoder import start_early
     from bonexage.reading.files import list_films
     from bonexage.subject import Sex, Subject
 
@@ -126,7 +136,13 @@ def predict(
     archive = Archive(dicom_out, fhir_out, deidentify, page)
     check_archive(archive)
     share = as_share(coverage)
-    subject_for = _subject_lookup(subjects, Subject(Sex.parse(sex), age_months))
+    children = subjects_of(
+        subjects,
+        Subject(Sex.parse(sex), age_months),
+        for_the_rest=sex_for_the_rest,
+        strict=strict_subjects,
+        deidentify=deidentify,
+    )
     only_here = {
         "--model": model,
         "--threads": threads,
@@ -140,20 +156,22 @@ def predict(
         "--deidentify": deidentify,
     }
     client = client_of(server, only_here) if server else None
+    if client is None:
+        start_early()  # films are decoded as soon as the model is ready
     bundle = None if client else load_bundle(model)
     answering = name_of(bundle, views) if bundle else str(client and client.model)
     settings = {
         "model": answering,
         "coverage": share,
-        "subjects": _hash(subjects),
-        "sex": Sex.parse(sex).value,
-        "age_months": age_months,
+        "subjects": children.sha256,
+        "sex": children.rest.sex.value,
+        "age_months": children.rest.age_months,
         "page": page,
     }
     if bundle and (shard is not None or ray is not None):
         wanted = Asked(
             paths=asked,
-            known=subject_for,
+            children=children,
             out=str(out),
             settings=settings,
             coverage=share,
@@ -169,24 +187,27 @@ def predict(
         return
     source = Assessor(bundle, threads=threads, views=views, device=device) if bundle else client
     tally = Tally()
-    films = list_films(asked)
+    films = children.passing(list_films(asked))
     with to_table(Path(out), settings, tally, resume) if out else to_stdout(form, tally) as sink:
         remaining = sink.remaining(films)
         if isinstance(source, Assessor):
-            outcomes = assess_many(source, remaining, subject_for, coverage=share, page=page)
             reports = Reports(report, pdf) if report else None
-            archived_too = archived(outcomes, archive, source)
-            use_up(told(archived_too, sink.add, tally), reports, source, page)
+            keep = bool(reports or archive.dicom or archive.fhir)
+            examined = examine_many(
+                source, remaining, children.of, coverage=share, page=page, keep_sources=keep
+            )
+            items = presented(examined, archive, source, tally, reports=reports is not None)
+            use_up(items, sink, tally, reports, source)
         elif source:
             for _ in told(
-                source.assess_many(remaining, subject_for, coverage=share, page=page), sink.add, tally
+                source.assess_many(remaining, children.of, coverage=share, page=page), sink.add, tally
             ):
                 pass
     if not tally.done:
         raise WrongUse(
             "there is no film", remedy="Name films, or a folder with some", subject=" ".join(asked)
         )
-    conclude(tally, answering)
+    conclude(tally, answering, fits=children.do_fit())
 
 
 @app.command(epilog="Examples:\n\nbonexage demo\n\nbonexage demo films/")
@@ -219,7 +240,7 @@ def info(
     from bonexage.reports.text import model_facts
 
     bundle = load_bundle(model)
-    typer.echo(describe(bundle) if as_json else model_facts(bundle))
+    say(describe(bundle) if as_json else model_facts(bundle))
 
 
 def _study_addresses(archive: str | None, studies: list[str]) -> list[str]:
@@ -230,22 +251,3 @@ def _study_addresses(archive: str | None, studies: list[str]) -> list[str]:
             remedy="Give both, as in --from-dicomweb https://archive/dicom-web --study 1.2.3",
         )
     return [f"{str(archive).rstrip('/')}/studies/{study}" for study in studies]
-
-
-def _subject_lookup(table: Path | None, otherwise: Subject) -> Callable[[str], Subject]:
-    """Who a film shows, by its path as given, its file name or its name without the suffix."""
-    from bonexage.reading.labels import read_subjects
-
-    given = read_subjects(table) if table else {}
-    known = {PurePath(name).as_posix(): subject for name, subject in given.items()}
-
-    def look_up(film: str) -> Subject:
-        path = PurePath(film)
-        names = (path.as_posix(), path.name, path.stem)
-        return next((known[name] for name in names if name in known), otherwise)
-
-    return look_up
-
-
-def _hash(table: Path | None) -> str | None:
-    return None if table is None else hashlib.sha256(table.read_bytes()).hexdigest()

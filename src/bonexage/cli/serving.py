@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +15,16 @@ from bonexage.cli.outcomes import note
 from bonexage.errors import MissingExtra, WrongUse
 
 _LEAST_TOKEN: Final = 16
+_MOST_TOKEN: Final = 4096
+_MAKE_TOKEN: Final = "Make one, for example with: openssl rand -hex 32"
+_A_DAY: Final = 86_400
+
+
+def _a_number(value: float) -> float:
+    """Refuse NaN, which lies in every range as Click compares."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is not a number.")
+    return value
 
 
 @app.command(
@@ -41,20 +52,31 @@ def serve(
     model: Model = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Films assessed at the same time.", show_default="one a core"),
+        typer.Option(min=1, max=256, help="Films assessed at the same time.", show_default="one a core"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network a worker.")] = 1,
-    max_megabytes: Annotated[float, typer.Option(help="Size of a request.")] = 32,
-    max_megapixels: Annotated[float, typer.Option(help="Size of a film.")] = 40,
-    max_files: Annotated[int, typer.Option(min=1, help="Films of a request.")] = 16,
-    max_seconds: Annotated[float, typer.Option(help="Time for a film, by the clock.")] = 60,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="CPU threads of the network a worker.")] = 1,
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, max=1000, callback=_a_number, help="Size of a request.")
+    ] = 32,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=1000, callback=_a_number, help="Size of a film.")
+    ] = 40,
+    max_files: Annotated[int, typer.Option(min=1, max=10_000, help="Films of a request.")] = 16,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.1, max=_A_DAY, callback=_a_number, help="Time for a film, by the clock.")
+    ] = 60,
     max_decoding_seconds: Annotated[
-        int, typer.Option(min=1, help="Computing time to decode a DICOM film.")
+        int, typer.Option(min=1, max=_A_DAY, help="Computing time to decode a film.")
     ] = 5,
-    stall_seconds: Annotated[float, typer.Option(help="Time in which an upload may send nothing.")] = 10,
-    queue: Annotated[int, typer.Option(min=1, help="Films that may wait.")] = 64,
+    stall_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=_A_DAY, callback=_a_number, help="Time in which an upload may send nothing."
+        ),
+    ] = 10,
+    queue: Annotated[int, typer.Option(min=1, max=100_000, help="Films that may wait.")] = 64,
     drain_seconds: Annotated[
-        int, typer.Option(min=1, help="Time to answer what is under way when it is to end.")
+        int, typer.Option(min=1, max=_A_DAY, help="Time to answer what is under way when it is to end.")
     ] = 30,
 ) -> None:
     """Serve assessments over HTTP, by default to this machine alone."""
@@ -65,8 +87,10 @@ def serve(
     from bonexage.serving.run import serve as run
     from bonexage.serving.settings import MEGABYTE, Limits, Settings, check_reach
 
+    most_bytes = round(max_megabytes * MEGABYTE)
     limits = Limits(
-        bytes=round(max_megabytes * MEGABYTE),
+        bytes=most_bytes,
+        held_bytes=max(Limits.held_bytes, 2 * most_bytes),
         pixels=round(max_megapixels * 1e6),
         files=max_files,
         seconds=max_seconds,
@@ -93,15 +117,36 @@ def token(file: Path | None) -> str | None:
     """The token in a file, else in the environment; None where there is none.
 
     Raises:
-        WrongUse: it is too short to keep anyone out.
+        WrongUse: the file cannot be read, or what is in it is no token, or one too short to keep anyone out.
     """
-    found = os.environ.get(TOKEN_VARIABLE, "").strip() if file is None else file.read_text().strip()
-    if not found and file is None:
+    place = f"${TOKEN_VARIABLE}" if file is None else str(file)
+    text = os.environ.get(TOKEN_VARIABLE, "") if file is None else _text_of(file)
+    written = text.strip()
+    if not written and file is None:
         return None
-    if len(found) < _LEAST_TOKEN:
+    if len(written) < _LEAST_TOKEN:
         raise WrongUse(
-            f"the token has fewer than {_LEAST_TOKEN} characters",
-            remedy="Make one, for example with: openssl rand -hex 32",
-            subject=None if file is None else str(file),
+            f"the token has fewer than {_LEAST_TOKEN} characters", remedy=_MAKE_TOKEN, subject=place
         )
-    return found
+    if len(written) > _MOST_TOKEN or not written.isprintable():
+        raise WrongUse(
+            f"a token is one line of text, of at most {_MOST_TOKEN} characters",
+            remedy=_MAKE_TOKEN,
+            subject=place,
+        )
+    return written
+
+
+def _text_of(file: Path) -> str:
+    """What a file holds, as far as a token may reach."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(4 * _MOST_TOKEN).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise WrongUse("the token is not UTF-8 text", remedy=_MAKE_TOKEN, subject=str(file)) from None
+    except OSError as error:
+        raise WrongUse(
+            f"the token cannot be read ({error.strerror or error})",
+            remedy="Name a file with the token, which the service may read",
+            subject=str(file),
+        ) from None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonexage.cli.front import conclude
+import typer
+
+from bonexage.cli.front import SOME_UNUSABLE, conclude
 from bonexage.cli.outcomes import Tally, note, progress, to_table, told
 from bonexage.errors import ClusterStopped, WrongUse
 
 if TYPE_CHECKING:
-    from bonexage.cluster.films import Known
+    from bonexage.cli.subjects import Subjects
+    from bonexage.cluster.films import AskedFilm
     from bonexage.model.bundle import Bundle
     from bonexage.model.runtime import Device
 
@@ -23,7 +26,7 @@ class Asked:
 
     Attributes:
         paths: films, folders, addresses, tables of films.
-        known: whom a film shows, by its path.
+        children: whom the films show.
         out: the folder for the parts of the table.
         settings: what the rows depend on, as JSON knows it.
         coverage: share of children the intervals are to hold.
@@ -34,7 +37,7 @@ class Asked:
     """
 
     paths: list[str]
-    known: Known
+    children: Subjects
     out: str
     settings: Mapping[str, Any]
     coverage: float
@@ -69,7 +72,7 @@ def check_spread(ways: Mapping[str, str | None], out: str | None, beside: Mappin
 
 def predict_shard(text: str, asked: Asked, bundle: Bundle) -> None:
     """Read one share of the films into a table of its own; one that is there already stays as it is."""
-    from bonexage.cluster.films import asked_films, names_and_subjects
+    from bonexage.cluster.films import names_and_subjects
     from bonexage.cluster.folder import Folder, settle_settings
     from bonexage.cluster.shards import parse_shard
     from bonexage.model.assessor import Assessor, assess_many
@@ -80,25 +83,39 @@ def predict_shard(text: str, asked: Asked, bundle: Bundle) -> None:
     part = shard.path(out)
     check_table_path(part)
     settle_settings(Folder(asked.out), {**asked.settings, "shards": shard.of})
+    every = _passing(asked)
     if part.exists():
         note(f"This share is finished: {part}")
+        for _ in every if asked.children.table else ():
+            pass
+        if not asked.children.do_fit():
+            raise typer.Exit(SOME_UNUSABLE)
         return
     assessor = Assessor(bundle, threads=asked.threads, views=asked.views, device=asked.device)
     tally = Tally()
-    films, known = names_and_subjects(shard.mine(asked_films(asked.paths, asked.known)))
+    films, known = names_and_subjects(shard.mine(every))
     with to_table(part, asked.settings, tally, resume=True, empty=True) as sink:
         outcomes = assess_many(
             assessor, sink.remaining(films), known, coverage=asked.coverage, page=asked.page
         )
         for _ in told(outcomes, sink.add, tally):
             pass
-    conclude(tally, str(asked.settings["model"]))
+    conclude(tally, str(asked.settings["model"]), fits=asked.children.do_fit())
+
+
+def _passing(asked: Asked) -> Iterator[AskedFilm]:
+    """The films of the whole list, each called against the table of subjects as it passes."""
+    from bonexage.cluster.films import asked_films
+
+    for film in asked_films(asked.paths, asked.children.of):
+        asked.children.call(film.file)
+        yield film
 
 
 def predict_on_cluster(address: str, asked: Asked, bundle: Bundle, actors: int | None, block: int) -> None:
     """Read the films with Ray, each block into a part; parts that are there already stay as they are."""
     from bonexage.cluster.batch import TRIED, Task, check_installed, cores_for, joined, make_parts, parts_made
-    from bonexage.cluster.films import FILMS, asked_films, blocks_of_list, keep_list
+    from bonexage.cluster.films import FILMS, asked_films, blocks_of_list, keep_list, names_of_list
     from bonexage.cluster.folder import Folder, settle_settings
     from bonexage.reading.remote import is_address
 
@@ -112,7 +129,7 @@ def predict_on_cluster(address: str, asked: Asked, bundle: Bundle, actors: int |
         if name.startswith(TRIED):
             folder.remove(name)
     if FILMS not in folder.names():
-        keep_list(asked_films(asked.paths, asked.known), folder)
+        keep_list(asked_films(asked.paths, asked.children.of), folder)
     blocks = blocks_of_list(folder, block)
     made = parts_made(folder, blocks)
     there = {part.number for part in made}
@@ -147,4 +164,6 @@ def predict_on_cluster(address: str, asked: Asked, bundle: Bundle, actors: int |
             subject=asked.out,
         )
     note(f"Table: {asked.out}, {len(blocks)} parts")
-    conclude(tally, str(asked.settings["model"]))
+    for name in names_of_list(folder) if asked.children.table else ():
+        asked.children.call(name)
+    conclude(tally, str(asked.settings["model"]), fits=asked.children.do_fit())

@@ -124,6 +124,11 @@ def blocks_of_list(folder: Folder, films_a_part: int) -> list[Block]:
     return blocks
 
 
+def names_of_list(folder: Folder) -> Iterator[str]:
+    """The films in the list beside the parts, one after the other."""
+    return (str(json.loads(line)["file"]) for line in folder.lines(FILMS))
+
+
 def films_of_block(folder: Folder, block: Block) -> list[AskedFilm]:
     """The films of a block, read from the list beside the parts."""
     rows = (json.loads(line) for line in folder.read(FILMS, block.start, block.length).splitlines())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from bonexage.evaluation.turned import carried_upright, quarter_turns
 from bonexage.model.assessor import Assessor
 from bonexage.reading.folder import Split, films_by_id, split_name, split_place
 from bonexage.reading.labels import Label, LabelReview, review_labels
+from bonexage.spreadsheet import TableWriter
 from bonexage.subject import Sex
 
 SPLITS: Final[tuple[Split, ...]] = ("training", "test")
@@ -97,12 +97,11 @@ def check_folder(
 def clean_csv(labels: Sequence[Label]) -> str:
     """Labels under the header of the training set, `id,boneage,male`."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "boneage", "male"])
+    table = TableWriter(text, ("id", "boneage", "male"))
     for label in labels:
         months = label.bone_age_months
         age = int(months) if months.is_integer() else months
-        writer.writerow([label.id, age, label.sex is Sex.MALE])
+        table.write({"id": label.id, "boneage": age, "male": label.sex is Sex.MALE})
     return text.getvalue()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,11 +15,13 @@ from numpy.typing import ArrayLike
 
 from bonexage import __version__
 from bonexage.assessment import DISCLAIMER, MAX_BONE_AGE_MONTHS, Assessment
+from bonexage.decimals import number_in
 from bonexage.errors import UnusableData, WrongUse
 from bonexage.evaluation.metrics import CONFIDENCE, Figure, agreement, drawn_again, middle_of
 from bonexage.evaluation.result import NOT_OFFICIAL, Measured
 from bonexage.evaluation.strata import by_sex_and_age
 from bonexage.numbers import signed, with_interval
+from bonexage.reading.cells import read_table
 from bonexage.subject import Sex
 
 JSON_SCHEMA: Final = 1
@@ -166,21 +166,20 @@ def read_predictions(place: Path) -> Predictions:
     """
     path = place / PREDICTIONS if place.is_dir() else place
     try:
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-        rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        header, cells = read_table(path)
+    except WrongUse as problem:
         raise WrongUse(
-            f"the predictions cannot be read ({getattr(problem, 'strerror', None) or problem})",
+            problem.problem,
             remedy=f"Name a bundle, a folder that `bonexage evaluate` wrote, or a {PREDICTIONS}",
             subject=str(path),
         ) from problem
-    lacking = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-    if lacking or not rows:
+    if lacking := [name for name in _NEEDED if name not in header]:
         raise WrongUse(
-            f"the table has no {' and no '.join(lacking or ['films'])}",
+            f"the table has no {' and no '.join(lacking)}",
             remedy=f"Its columns must be those of the {PREDICTIONS} that `bonexage evaluate` writes",
             subject=str(path),
         )
+    rows = [{name: cell.text for name, cell in row.items()} for row in cells]
     return Predictions(rows[0].get("model") or place.name, tuple(_predicted(row, path) for row in rows))
 
 
@@ -295,11 +294,11 @@ def _by_key(said: Predictions) -> dict[Key, Predicted]:
 
 def _predicted(row: dict[str, str], path: Path) -> Predicted:
     try:
-        said = row["bone_age_months"].strip()
-        months = float(said) if said else None
-        labelled = float(row["labelled_months"])
+        said = row["bone_age_months"]
+        months = number_in(said, MAX_BONE_AGE_MONTHS) if said else None
+        labelled = number_in(row["labelled_months"], MAX_BONE_AGE_MONTHS)
         sex = Sex.parse(row.get("sex") or "U")
-    except (ValueError, AttributeError, TypeError, WrongUse) as problem:
+    except (ValueError, WrongUse) as problem:
         raise WrongUse(
             f"the row of film {row.get('id')} cannot be read ({problem})", remedy="Mend it", subject=str(path)
         ) from problem

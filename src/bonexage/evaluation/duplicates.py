@@ -23,7 +23,8 @@ Floats = NDArray[np.float32]
 
 SIDE: Final = 64
 # Among all pairs of different films of the RSNA training set, 10,411 at 100 px and 886 at 640 px, none
-# correlates above 0.92; copies of such films saved anew nearly all correlate above 0.95.
+# correlates above 0.92; copies of such films saved anew nearly all correlate above 0.95. At 299 px a single
+# pair of 10,411 films reaches 0.93.
 ALIKE: Final = 0.93
 SAME: Final = 0.95
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -17,12 +16,13 @@ from bonexage.errors import UnusableData
 from bonexage.evaluation import page, pictures
 from bonexage.evaluation.coverage import CoverageTest, examine_coverage
 from bonexage.evaluation.metrics import agreement
-from bonexage.evaluation.result import Evaluation, Group, Measured
+from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group, Measured
 from bonexage.evaluation.strata import BAND_MONTHS, bands_of
 from bonexage.model.assessor import DEFAULT_COVERAGE, Assessor, assess_many
 from bonexage.reading.folder import LabelledFilm, Split, read_films, read_split
 from bonexage.reports.table import FIELDS, record
 from bonexage.reports.writing import write_whole
+from bonexage.spreadsheet import TableWriter
 from bonexage.subject import Sex, Subject
 
 RESAMPLES: Final = 2000
@@ -88,6 +88,7 @@ def evaluate(
     data: str = "",
     coverage: float = DEFAULT_COVERAGE,
     missing: Sequence[str] = (),
+    standing: str = NOT_OFFICIAL,
     seed: int = 0,
     resamples: int = RESAMPLES,
     made: date | None = None,
@@ -107,6 +108,7 @@ def evaluate(
         data: name of the data folder; empty for that of the folder the films lie in.
         coverage: share of children the intervals are to hold.
         missing: a sentence for every label whose film is not there.
+        standing: what the films are beside the challenge's official sets.
         seed: of the bootstrap.
         resamples: of the bootstrap.
         made: the day to write down; None for today.
@@ -127,6 +129,7 @@ def evaluate(
         split=split,
         coverage=coverage,
         missing=missing,
+        standing=standing,
         seed=seed,
         resamples=resamples,
         made=made,
@@ -144,6 +147,7 @@ def write_evaluation(
     coverage: float = DEFAULT_COVERAGE,
     missing: Sequence[str] = (),
     note: str = "",
+    standing: str = NOT_OFFICIAL,
     seed: int = 0,
     resamples: int = RESAMPLES,
     made: date | None = None,
@@ -172,6 +176,7 @@ def write_evaluation(
         missing=tuple(missing),
         groups=_groups(measured, seed=seed, resamples=resamples),
         note=note,
+        standing=standing,
         intervals=_intervals(measured, coverage, seed=seed, resamples=resamples),
     )
     drawn = pictures.draw(done)
@@ -185,8 +190,7 @@ def write_evaluation(
 def predictions_csv(measured: Sequence[Measured]) -> str:
     """One row a film in the films' order; months have one decimal, and files go by their bare names."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    table = TableWriter(text, COLUMNS)
     for one in measured:
         row = record(one.outcome)
         row |= {
@@ -196,7 +200,7 @@ def predictions_csv(measured: Sequence[Measured]) -> str:
         }
         if isinstance(one.outcome, Assessment):
             row["difference_months"] = round(one.outcome.bone_age_months - one.film.bone_age_months, 1) + 0.0
-        writer.writerow(row)
+        table.write(row)
     return text.getvalue()
 
 

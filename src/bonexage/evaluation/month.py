@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
+from bonexage.decimals import number_in
 from bonexage.errors import BonexageError, MissingExtra, UnusableData, WrongUse
 from bonexage.model.bundle import Bundle
 from bonexage.model.likeness import Likeness
@@ -196,7 +197,7 @@ def with_labels(month: Month, rows: Sequence[Row], labels: Sequence[Label], bund
     for row in rows:
         label = known.get(PurePath(str(row.get("file") or "")).stem)
         if row["status"] == "assessed" and label is not None:
-            said = float(row["bone_age_months"])
+            said = number_in(str(row["bone_age_months"]), MAX_BONE_AGE_MONTHS)
             film = HeldOut(label.id, label.sex, said, label.bone_age_months)
             errors.append(round(calibration.score(film), _SCORE_DIGITS))
     if not errors:
@@ -241,7 +242,7 @@ def _numbers(stored: Iterable[Any]) -> tuple[float, ...]:
 
 
 def _number(said: object) -> float | None:
-    return None if said in (None, "") else float(str(said))
+    return None if said in (None, "") else number_in(str(said), MAX_BONE_AGE_MONTHS)
 
 
 def _parquet_rows(path: Path) -> list[Row]:

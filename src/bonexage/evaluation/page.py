@@ -12,7 +12,7 @@ from bonexage.assessment import DISCLAIMER
 from bonexage.evaluation import pictures
 from bonexage.evaluation.coverage import HeldCell
 from bonexage.evaluation.metrics import SHARES, Agreement, Figure
-from bonexage.evaluation.result import NOT_OFFICIAL, Evaluation, Group
+from bonexage.evaluation.result import Evaluation, Group
 from bonexage.model.bundle import Description
 from bonexage.reports.document import document, figure_html
 from bonexage.subject import Sex
@@ -328,7 +328,7 @@ def _methods(evaluation: Evaluation) -> str:
 
 def _limits(evaluation: Evaluation) -> str:
     lines = [
-        NOT_OFFICIAL,
+        evaluation.standing,
         "The labels are readings by people. On the challenge's official test set single radiologists lay "
         "about 5 to 7 months from the reference on average: a difference is not all the model's.",
         "A data folder comes from few hospitals and machines. The figures say nothing of other "

@@ -75,6 +75,7 @@ class Evaluation:
         missing: a sentence for every label whose film is not there.
         note: what else is to be said of the model, a sentence; or nothing.
         intervals: the test of the model's intervals, or None where it gives none.
+        standing: what the films are beside the challenge's official sets, a sentence or more.
         groups: all films; each sex; each band; each sex in each band. A group without films is left out.
     """
 
@@ -90,6 +91,7 @@ class Evaluation:
     groups: tuple[Group, ...]
     model_facts: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    standing: str = NOT_OFFICIAL
     intervals: CoverageTest | None = None
 
     @property
@@ -140,7 +142,7 @@ class Evaluation:
                 "resamples": self.resamples,
                 "seed": self.seed,
             },
-            "note": NOT_OFFICIAL,
+            "note": self.standing,
             "disclaimer": DISCLAIMER,
             "all": self.overall.as_dict(),
             "by_sex": [group.as_dict() for group in self.select(by_sex=True, by_age=False)],

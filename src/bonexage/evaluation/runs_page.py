@@ -14,6 +14,7 @@ from bonexage.evaluation.runs import Run, State, are_comparable, differences
 from bonexage.reports.curves import curves_of_runs
 from bonexage.reports.document import document, figure_html
 from bonexage.reports.writing import write_whole
+from bonexage.terminal import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,14 +55,14 @@ def tables(runs: Sequence[Run], folder: Path) -> Iterator[Table]:
         )
     for run in runs:
         style = "red" if run.state is State.BROKEN else "yellow" if run.state is State.UNFINISHED else ""
-        made.add_row(*(Text(cell, style) for cell in _cells(run, folder)))
+        made.add_row(*(Text(printable(cell), style) for cell in _cells(run, folder)))
     yield made
     if changed := differences(runs):
         beside = Table(box=None, pad_edge=False, header_style="bold")
         for head in ("Recipe", *(_name(run, folder) for run in runs)):
-            beside.add_column(Text(head), overflow="fold", no_wrap=head == "Recipe")
+            beside.add_column(Text(printable(head)), overflow="fold", no_wrap=head == "Recipe")
         for place, values in changed.items():
-            beside.add_row(*(Text(cell) for cell in (place, *map(_value, values))))
+            beside.add_row(*(Text(printable(cell)) for cell in (place, *map(_value, values))))
         yield beside
 
 

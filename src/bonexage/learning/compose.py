@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bonexage.atlas.plates import LEAST_FILMS, Plate, write_table
+from bonexage.atlas.plates import LEAST_FILMS, Plate, plate_pixels, write_table
 from bonexage.disk import write_atomically
 from bonexage.errors import UnreadableFile, UnusableData
+from bonexage.learning.aspect import are_squeezed, restored, sizes_of
 from bonexage.learning.registration import ROUNDS, bring_together, median_hand, on_dark_ground
 from bonexage.learning.template import template_of
 from bonexage.reading.files import read_radiograph
@@ -36,9 +37,6 @@ TRIED_FILMS: Final = 26
 REACH_MONTHS: Final = 12.0
 REACH_SHARE: Final = 0.25
 """Nor may a film lie further from a plate's age than this share of it: infants' bones change fastest."""
-
-ASPECT: Final = 0.80
-"""Mean width over height of the 886 films of the RSNA training set at hand that kept it (0.801)."""
 
 METHOD: Final = 3
 """Raised when the way of composing changes, so that plates are made again."""
@@ -219,7 +217,7 @@ def _compose_plate(
 ) -> tuple[Plate | None, str]:
     """Compose one plate from the first choice that gives enough films, and say how it went."""
     begun = time.monotonic()
-    template = None if start is None else template_of(_plate_pixels(start))
+    template = None if start is None else template_of(plate_pixels(start))
     counts = []
     for choice in choices:
         films = [film for film in choice.films if _readable(film.path)]
@@ -251,10 +249,8 @@ def _compose_plate(
 
 def _source(folder: Path) -> Source:
     films, _ = read_split(folder, "training")
-    some = films[:: max(1, len(films) // 12)][:12]
-    sizes = [read_radiograph(film.path).provenance.original_size for film in some]
-    squeezed = len(set(sizes)) == 1 and sizes[0][0] == sizes[0][1]
-    return Source(films, max(max(size) for size in sizes), squeezed)
+    sizes = sizes_of([film.path for film in films])
+    return Source(films, max(max(size) for size in sizes), are_squeezed(sizes))
 
 
 def _choices(sources: Sequence[Source], sex: Sex, age: float) -> Iterator[Choice]:
@@ -298,21 +294,12 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _plate_pixels(plate: Path) -> NDArray[np.float32]:
-    """A plate with its dark margins, which are part of the frame."""
-    with Image.open(plate) as picture:
-        return np.asarray(picture, dtype=np.float32) / np.float32(255)
-
-
 def _film_pixels(film: LabelledFilm, source: Source) -> NDArray[np.float32]:
     """A film; where it was squeezed to a square, stretched to the mean aspect and enlarged."""
     pixels = read_radiograph(film.path).pixels
     if not source.squeezed:
         return pixels
-    scale = ENLARGED_ROWS / source.long_side
-    size = (max(1, round(pixels.shape[1] * scale * ASPECT)), max(1, round(pixels.shape[0] * scale)))
-    enlarged = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(enlarged, dtype=np.float32), 0, 1)
+    return restored(pixels, max(pixels.shape[0], ENLARGED_ROWS))
 
 
 def _png(pixels: NDArray[np.float32]) -> bytes:

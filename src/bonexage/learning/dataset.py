@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from bonexage.errors import UnusableData
 from bonexage.learning.processes import CPU, Group
 from bonexage.learning.recipe import Parts
 from bonexage.reading.folder import LabelledFilm, read_split
+from bonexage.spreadsheet import TableWriter
 from bonexage.subject import Sex
 
 AGE_BAND_MONTHS = 24.0
@@ -153,9 +153,9 @@ def film_rows(films: Sequence[TrainingFilm], hashes: Mapping[Path, str]) -> list
 def write_films(films: Sequence[TrainingFilm], hashes: Mapping[Path, str], out: Path) -> None:
     """Write the table of a run's films."""
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, FILM_COLUMNS)
-    table.writeheader()
-    table.writerows(film_rows(films, hashes))
+    table = TableWriter(text, FILM_COLUMNS)
+    for row in film_rows(films, hashes):
+        table.write(row)
     write_atomically(out, text.getvalue().encode())
 
 

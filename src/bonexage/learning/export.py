@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, NearestPlate
-from bonexage.atlas.plates import Plate, read_plates
+from bonexage.atlas.plates import plate_pixels, read_plates
 from bonexage.errors import WrongUse
 from bonexage.evaluation.metrics import agreement
 from bonexage.evaluation.strata import by_sex_and_age
@@ -168,7 +167,7 @@ def _membership(member: Member, first: Member) -> dict[str, Any]:
 
 def composite_hands() -> bytes:
     """The hands of the carried atlas, for a bundle whose films have to show one."""
-    films = [_picture(plate) for plate in read_plates()]
+    films = [plate_pixels(plate.path) for plate in read_plates()]
     return pack_hands([(film, whole_film(film.shape)) for film in films])
 
 
@@ -176,7 +175,7 @@ def embedded_plates(runtime: Runtime, how: Preprocessing) -> bytes | None:
     """What a network makes of the plates of the carried atlas; None of one that gives no embedding."""
     plates, embeddings = read_plates(), []
     for plate in plates:
-        film = _picture(plate)
+        film = plate_pixels(plate.path)
         placed = place(film, how, whole_film(film.shape))
         male = np.array([[plate.sex is Sex.MALE]], dtype=np.float32)
         given = runtime.run(normalise(placed[np.newaxis], how), male)
@@ -185,12 +184,6 @@ def embedded_plates(runtime: Runtime, how: Preprocessing) -> bytes | None:
         embeddings.append(given.embedding[0])
     named = [NearestPlate(plate.sha256, plate.sex, plate.mean_months) for plate in plates]
     return pack_plates(named, np.stack(embeddings))
-
-
-def _picture(plate: Plate) -> NDArray[np.float32]:
-    """A plate whole, not without borders: that is the frame of its hand."""
-    with Image.open(plate.path) as picture:
-        return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 def import_checkpoint(

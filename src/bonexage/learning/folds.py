@@ -95,6 +95,7 @@ def train_folds(
     folds: int,
     resume: bool = False,
     init: Path | None = None,
+    require_init: bool = False,
     cache_folder: Path | None = None,
     locator: Path | None = None,
     skip_unreadable: bool = False,
@@ -117,6 +118,7 @@ def train_folds(
         resume: pass over the folds that are finished, and go on with the one that is not.
         init: weights that each fold starts from, instead of the recipe's. Were they learned from these
             children, nothing would be out of fold.
+        require_init: as for `train`.
         cache_folder: where preprocessed films are kept; by default `cache` beside `out`.
         locator: as for `train`.
         skip_unreadable: as for `train`.
@@ -163,6 +165,7 @@ def train_folds(
                 out=fold.run,
                 resume=fold.number in begun,
                 init=init,
+                require_init=require_init,
                 cache_folder=cache_folder,
                 locator=finder,
                 skip_unreadable=skip_unreadable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
-from bonexage.atlas.plates import Plate, read_plates
+from bonexage.atlas.plates import Plate, plate_pixels, read_plates
 from bonexage.disk import write_atomically
+from bonexage.learning.aspect import read_restored
 from bonexage.learning.finding import poses
 from bonexage.learning.registration import first_fit, without_bends
 from bonexage.learning.template import FRAME, resized, template_of
 from bonexage.model.frame import HandFrame
-from bonexage.reading.files import read_radiograph
 from bonexage.reading.folder import LabelledFilm
 
 LEAST_CORRELATION: Final = 0.80
@@ -43,17 +42,20 @@ def find_hands(
     films: Sequence[LabelledFilm],
     table: Path,
     *,
+    squeezed: Collection[Path] = (),
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[Path, FoundHand]:
     """Find the hand in each film by bringing the plate nearest to its label onto it.
 
     What was found is kept in a CSV, so that a search that was stopped goes on where it was. Films whose hand
-    is not found for certain (`LEAST_CORRELATION`) are left out. The films must have kept their aspect ratio.
+    is not found for certain (`LEAST_CORRELATION`) are left out.
 
     Args:
         films: labelled films.
         table: where the results are kept, a row a film, known by the hash of its content.
+        squeezed: the films that lost their aspect ratio; their hands are those of the restored film
+            (`bonexage.learning.aspect`).
         workers: processes; as many as there are cores by default.
         progress: called with how many films were searched, and of how many.
     """
@@ -67,7 +69,7 @@ def find_hands(
         nearest = min(same, key=lambda plate: abs(plate.mean_months - film.bone_age_months))
         groups.setdefault(nearest, []).append(film)
     tasks = [
-        (plate, [film.path for film in group[start : start + _CHUNK]])
+        (plate, [(film.path, film.path in squeezed) for film in group[start : start + _CHUNK]])
         for plate, group in groups.items()
         for start in range(0, len(group), _CHUNK)
     ]
@@ -83,7 +85,7 @@ def find_hands(
 
 
 def _searched(
-    tasks: Sequence[tuple[Plate, list[Path]]], workers: int | None
+    tasks: Sequence[tuple[Plate, list[tuple[Path, bool]]]], workers: int | None
 ) -> Iterator[dict[Path, FoundHand]]:
     if not tasks:
         return
@@ -92,13 +94,12 @@ def _searched(
             yield task.result()
 
 
-def _search(plate: Plate, paths: Sequence[Path]) -> dict[Path, FoundHand]:
-    with Image.open(plate.path) as picture:
-        template = template_of(np.asarray(picture, dtype=np.float32) / np.float32(255))
+def _search(plate: Plate, films: Sequence[tuple[Path, bool]]) -> dict[Path, FoundHand]:
+    template = template_of(plate_pixels(plate.path))
     bank = poses(template)
     found = {}
-    for path in paths:
-        pixels = read_radiograph(path).pixels
+    for path, is_squeezed in films:
+        pixels = read_restored(path, squeezed=is_squeezed)
         fit = first_fit(0, resized(pixels, FRAME[0]), template, bank)
         matrix, middle = without_bends(fit, template.hand)
         unit = pixels.shape[0] / FRAME[0]

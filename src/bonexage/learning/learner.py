@@ -61,10 +61,12 @@ def choose_precision(how: Optimiser, device: torch.device) -> Precision:
     return Precision(device, torch.bfloat16 if has_bfloat16 else torch.float16)
 
 
-def first_state(recipe: Recipe, init: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
+def first_state(
+    recipe: Recipe, init: Path | None, say: Callable[[str], None], *, require_init: bool = False
+) -> dict[str, Any]:
     """What a checkpoint of a run that has not begun would hold."""
     torch.manual_seed(recipe.seed)
-    network, started_from = start_network(recipe.network, init, say)
+    network, started_from = start_network(recipe.network, init, say, require=require_init)
     weights = network.state_dict()
     return {
         "network": weights,

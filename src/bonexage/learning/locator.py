@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +15,23 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from bonexage.atlas.plates import read_plates
 from bonexage.disk import write_atomically
 from bonexage.errors import UnusableData
-from bonexage.learning.dataset import Part, gather_films
+from bonexage.learning.aspect import are_squeezed, read_restored, sizes_of
+from bonexage.learning.dataset import AGE_BAND_MONTHS, Part, TrainingFilm, gather_films
 from bonexage.learning.hands import find_hands
 from bonexage.learning.memory import keep_memory
 from bonexage.learning.recipe import Parts
 from bonexage.learning.views import Hands, draw_views, gather_hands, gather_others, matrices_of
 from bonexage.model.frame import FRAME_WIDTH
 from bonexage.model.locate import ANSWER, LOCATOR_SIDE, Locator, distance
-from bonexage.reading.files import read_radiograph
+from bonexage.subject import Sex
 
 LEARNING_RATE: Final = 2e-3
+MOST_IN_BAND: Final = 110
+"""Films of one folder, sex and band of 24 months that a locator learns from or is measured on."""
+
 _CHANNELS: Final = (16, 32, 64, 128, 192)
 
 
@@ -163,7 +170,8 @@ def make_locator(
     """Train a locator on the training films of data folders and write it as ONNX.
 
     Args:
-        folders: data folders in the RSNA layout, whose films kept their aspect ratio.
+        folders: data folders in the RSNA layout. Films that were squeezed to squares are brought back to the
+            mean aspect ratio; of each folder at most `MOST_IN_BAND` of a sex and a band of age are taken.
         others: pictures that show no hand.
         out: the file to write; the hands that registration found are kept beside it (`hands.csv`).
         steps: of training, with 64 pictures each.
@@ -172,11 +180,13 @@ def make_locator(
     Raises:
         UnusableData: there are no training films, no pictures without a hand, or too few hands are found.
     """
-    films, _ = gather_films(folders, Parts())
+    films = _spread_over_ages(gather_films(folders, Parts())[0])
+    squeezed = _squeezed(films)
     pictures = gather_others(others)
     found = find_hands(
         [film.film for film in films],
         out.parent / "hands.csv",
+        squeezed=squeezed,
         progress=lambda done, total: progress(f"hands of {done} of {total} films sought"),
     )
     part_of = {film.film.path: film.part for film in films}
@@ -186,18 +196,40 @@ def make_locator(
         raise UnusableData(
             f"hands were found in {len(learned)} films to learn from and in {len(kept_apart)} to "
             "measure it on",
-            remedy="Give folders with more films that kept their aspect ratio",
+            remedy="Give folders with more films",
             subject=", ".join(str(folder) for folder in folders),
         )
-    network = train_locator(gather_hands(learned), pictures, steps=steps, progress=progress)
+    network = train_locator(
+        gather_hands(learned, squeezed, read_plates()), pictures, steps=steps, progress=progress
+    )
     onnx = locator_to_onnx(network)
     write_atomically(out, onnx)
     locator = Locator(onnx)
     apart, told = [], 0
     for path in kept_apart:
-        finding = locator.find(read_radiograph(path).pixels)
+        finding = locator.find(read_restored(path, squeezed=path in squeezed))
         told += finding.found
         apart.append(distance(finding.frame, found[path].frame))
     return LocatorFigures(
         len(apart), told / len(apart), float(np.median(apart)), float((np.array(apart) <= 0.1).mean())
     )
+
+
+def _spread_over_ages(films: Sequence[TrainingFilm]) -> list[TrainingFilm]:
+    """At most `MOST_IN_BAND` films of each folder, sex and band of age, the same in each call."""
+    counts: Counter[tuple[Path, Sex, int]] = Counter()
+    chosen = []
+    for film in sorted(films, key=lambda one: hashlib.sha256(one.film.id.encode()).digest()):
+        key = (film.folder, film.film.sex, int(film.film.bone_age_months // AGE_BAND_MONTHS))
+        counts[key] += 1
+        if counts[key] <= MOST_IN_BAND:
+            chosen.append(film)
+    return chosen
+
+
+def _squeezed(films: Sequence[TrainingFilm]) -> frozenset[Path]:
+    """The films of those folders whose films lost their aspect ratio."""
+    by_folder: dict[Path, list[Path]] = {}
+    for film in films:
+        by_folder.setdefault(film.folder, []).append(film.film.path)
+    return frozenset(path for paths in by_folder.values() if are_squeezed(sizes_of(paths)) for path in paths)

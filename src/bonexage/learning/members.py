@@ -25,6 +25,7 @@ from bonexage.learning.records import METRICS_TABLE
 from bonexage.learning.start import empty_network
 from bonexage.learning.train import choose_locator, preprocessing_of
 from bonexage.model.preprocess import Preprocessing
+from bonexage.spreadsheet import text_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,8 @@ def _films_told(run: Path) -> Counter[tuple[str, ...]]:
         text = (run / "films.csv").read_text(encoding="utf-8")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         return Counter(
-            tuple(row[column] for column in ("id", "bone_age_months", "sex", "sha256")) for row in rows
+            tuple(text_of(row[column]) for column in ("id", "bone_age_months", "sex", "sha256"))
+            for row in rows
         )
     except (OSError, ValueError, KeyError) as problem:
         raise _unreadable(run, "films.csv") from problem

@@ -11,6 +11,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bonexage.terminal import printable_lines
+
 SECONDS_BETWEEN_LINES = 60.0
 
 
@@ -38,7 +40,7 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Show a line and log it."""
-        self._console.print(line, markup=False)
+        self._console.print(printable_lines(line), markup=False)
         if self._log is not None:
             self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
             self._log.flush()
@@ -67,7 +69,7 @@ class Screen:
 
     def _plain(self, line: str) -> None:
         if self._is_time():
-            self._console.print(line, markup=False)
+            self._console.print(printable_lines(line), markup=False)
 
     def _is_time(self) -> bool:
         now = time.monotonic()

@@ -12,38 +12,60 @@ from torch import Tensor
 from bonexage.errors import WrongUse
 from bonexage.learning.network import BoneAgeNetwork, build_features
 from bonexage.learning.recipe import NetworkRecipe
+from bonexage.learning.weight_packages import PACKAGES, installed_weights, named_as_timm
 
 SMALLEST_MATCH = 0.9
+RANDOM_FOR_WANT = "random weights (ImageNet weights could not be had)"
+_COUNTER = "num_batches_tracked"  # of BatchNorm; nothing depends on it where the momentum is a number
 
 
 def start_network(
-    recipe: NetworkRecipe, init: Path | None, say: Callable[[str], None]
+    recipe: NetworkRecipe, init: Path | None, say: Callable[[str], None], *, require: bool = False
 ) -> tuple[BoneAgeNetwork, str]:
     """Build the network and load what it starts from; returns both, the latter in words.
 
-    A file `init` wins over the recipe. ImageNet weights that cannot be had are said and replaced by
-    random ones, so that training goes on.
+    A file `init` wins over the recipe. ImageNet weights come from an installed package of weights
+    (`weight_packages`), else from the hub that timm and torchvision know. Where none can be had the run
+    goes on from random weights and says so, unless they are required.
 
     Raises:
-        WrongUse: no such backbone, or a file that does not hold weights for it.
+        WrongUse: no such backbone, a file that does not hold weights for it, or weights that are required and
+            cannot be had.
     """
     network = empty_network(recipe)
     if init is not None:
         return network, load_weights(network, init)
     if recipe.start == "random":
+        if require:
+            raise WrongUse(
+                "the recipe starts from random weights", remedy='Set start = "imagenet", or give --init FILE'
+            )
         return network, "random weights, as the recipe says"
+    packaged = installed_weights(recipe.backbone)
+    if packaged is not None:
+        return network, f"ImageNet weights: {load_weights(network, packaged)}"
     try:
         pretrained, _ = build_features(recipe.backbone, recipe.backbone_options, pretrained=True)
     except Exception as problem:  # a download fails in as many ways as there are networks
         reason = f"{type(problem).__name__}: {problem}".splitlines()[0].split(". ")[0]
-        started_from = "random weights (ImageNet weights could not be had)"
+        if require:
+            raise WrongUse(
+                f"ImageNet weights for {recipe.backbone} could not be had ({reason})",
+                remedy=_where_weights_are(recipe.backbone),
+            ) from problem
         say(
             f"ImageNet weights for {recipe.backbone} could not be had ({reason}). Training starts from "
-            "random weights and will end less accurate; give a file with --init to start from it."
+            f"random weights and will end less accurate. {_where_weights_are(recipe.backbone)}."
         )
-        return network, started_from
+        return network, RANDOM_FOR_WANT
     network.features.load_state_dict(pretrained.state_dict())
     return network, f"ImageNet weights of {recipe.backbone}"
+
+
+def _where_weights_are(backbone: str) -> str:
+    if backbone in PACKAGES:
+        return f"Install the package {PACKAGES[backbone].distribution}, or give a file with --init"
+    return "Give a file with --init"
 
 
 def empty_network(recipe: NetworkRecipe) -> BoneAgeNetwork:
@@ -67,14 +89,16 @@ def empty_network(recipe: NetworkRecipe) -> BoneAgeNetwork:
 def load_weights(network: BoneAgeNetwork, file: Path) -> str:
     """Load a backbone's or a whole network's weights from a file; says what was loaded.
 
-    Reads safetensors, or a `.pth` with `weights_only=True`; timm's and torchvision's backbone keys
-    and this package's own all fit. A classifier in the file is left out.
+    Reads safetensors, or a `.pth` with `weights_only=True`; timm's, torchvision's and EfficientNet-PyTorch's
+    backbone keys and this package's own all fit. A classifier in the file is left out, and the counters of
+    BatchNorm may be missing.
 
     Raises:
         WrongUse: the file is missing or damaged, or fits less than nine tenths of the backbone.
     """
-    state = read_state(file)
     wanted = network.state_dict()
+    backbone = [key for key in wanted if key.startswith("features.") and not key.endswith(_COUNTER)]
+    state = named_as_timm(read_state(file), (key.removeprefix("features.") for key in backbone))
     found = {key: value for key, value in state.items() if _fits(wanted, key, value)}
     if not any(key.startswith("features.") for key in found):
         found = {
@@ -82,7 +106,6 @@ def load_weights(network: BoneAgeNetwork, file: Path) -> str:
             for key, value in state.items()
             if _fits(wanted, f"features.{key}", value)
         }
-    backbone = [key for key in wanted if key.startswith("features.")]
     matched = sum(key in found for key in backbone)
     if matched < SMALLEST_MATCH * len(backbone):
         raise WrongUse(

@@ -57,6 +57,7 @@ from bonexage.learning.records import (
 )
 from bonexage.learning.resume import check_films, check_recipe
 from bonexage.learning.show import Screen, silent_screen
+from bonexage.learning.start import RANDOM_FOR_WANT
 from bonexage.model.bundle import load_bundle
 from bonexage.model.preprocess import Preprocessing
 
@@ -72,6 +73,7 @@ def train(
     *,
     resume: bool = False,
     init: Path | None = None,
+    require_init: bool = False,
     cache_folder: Path | None = None,
     locator: Path | None = None,
     skip_unreadable: bool = False,
@@ -88,6 +90,7 @@ def train(
         resume: go on from the last checkpoint in `out`; the recipe may have further stages at its end. Where
             torchrun starts the processes again after a failure, the run goes on in any case.
         init: weights to start from, instead of the recipe's.
+        require_init: stop where the run would start from random weights.
         cache_folder: where preprocessed films are kept; by default `cache` beside the run folder.
         locator: the network that finds hands, for the geometry 'hand'; the carried model's by default.
         skip_unreadable: go on without films that are missing or unreadable, and record them.
@@ -120,6 +123,7 @@ def train(
         out=out,
         resume=resume,
         init=init,
+        require_init=require_init,
         cache_folder=cache_folder or out.parent / "cache",
         locator=choose_locator(recipe, locator, out if resume else None),
         skip_unreadable=skip_unreadable,
@@ -148,6 +152,7 @@ def train_together(
     out: Path,
     resume: bool,
     init: Path | None,
+    require_init: bool,
     cache_folder: Path,
     locator: bytes | None,
     skip_unreadable: bool,
@@ -160,7 +165,7 @@ def train_together(
     job = Job(recipe, out, group, choose_precision(recipe.optimiser, group.device), screen, keep_minutes)
     try:
         with screen.logged(out / LOG if group.leads else None):
-            state = group.share(lambda: _state_to_start_from(job, resume, init))
+            state = group.share(lambda: _state_to_start_from(job, resume, init, require_init))
             films, skipped = group.share(
                 lambda: gather_films(folders, recipe.parts, skip_unreadable=skip_unreadable)
             )
@@ -180,6 +185,8 @@ def train_together(
                     _mend(job, learner)
                 resume = False
                 _run_stage(job, learned, cache, learner)
+            if learner.started_from == RANDOM_FOR_WANT:
+                screen.say(f"This run started from {RANDOM_FOR_WANT}, which costs accuracy.")
             screen.say(f"Done: {out}. Lowest validation error {learner.progress.best_months:.2f} months.")
     except OSError as problem:
         raise TrainingStopped(
@@ -189,14 +196,15 @@ def train_together(
         ) from problem
 
 
-def _state_to_start_from(job: Job, resume: bool, init: Path | None) -> dict[str, Any]:
+def _state_to_start_from(job: Job, resume: bool, init: Path | None, require_init: bool) -> dict[str, Any]:
+    anew = partial(first_state, job.recipe, init, job.screen.say, require_init=require_init)
     if not resume:
-        return first_state(job.recipe, init, job.screen.say)
+        return anew()
     for folder in (job.out, job.out / TENSORBOARD):
         remove_partial(folder)
     if not has_run(job.out):
         job.screen.say("The run was stopped before anything was kept, and begins anew.")
-        return first_state(job.recipe, init, job.screen.say)
+        return anew()
     check_recipe(job.recipe, job.out)
     return newest_checkpoint(job.out, job.screen.say)
 

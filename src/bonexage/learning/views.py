@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,11 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from bonexage.atlas.plates import Plate, plate_pixels
+from bonexage.learning.aspect import read_restored
 from bonexage.learning.augment import over_grid
 from bonexage.learning.hands import FoundHand
+from bonexage.model.frame import whole_film
 from bonexage.model.locate import LOCATOR_SIDE
 from bonexage.reading.files import read_radiograph
 
@@ -44,15 +48,26 @@ class Hands:
         return len(self.films)
 
 
-def gather_hands(found: Mapping[Path, FoundHand]) -> Hands:
-    """Read the films in which a hand was found."""
+def gather_hands(
+    found: Mapping[Path, FoundHand], squeezed: Collection[Path] = (), plates: Sequence[Plate] = ()
+) -> Hands:
+    """Read the films in which a hand was found, and plates of the atlas, whose frame is the whole picture.
+
+    Args:
+        found: where the hands lie.
+        squeezed: the films that are read at their mean aspect ratio, as the hand was sought in them.
+        plates: printed hands, as an atlas shows them.
+    """
     films, sizes, matrices, middles = [], [], [], []
-    for path, hand in found.items():
-        square, size, scale = _squared(read_radiograph(path).pixels)
+    for pixels, frame in chain(
+        ((read_restored(path, squeezed=path in squeezed), hand.frame) for path, hand in found.items()),
+        ((picture, whole_film(picture.shape)) for picture in (plate_pixels(plate.path) for plate in plates)),
+    ):
+        square, size, scale = _squared(pixels)
         films.append(square)
         sizes.append(size)
-        matrices.append(hand.frame.matrix * scale)
-        middles.append(hand.frame.middle * scale)
+        matrices.append(frame.matrix * scale)
+        middles.append(frame.middle * scale)
     return Hands(
         torch.from_numpy(np.stack(films)),
         *(torch.tensor(np.array(each), dtype=torch.float32) for each in (sizes, matrices, middles)),

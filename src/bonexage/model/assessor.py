@@ -34,6 +34,7 @@ from bonexage.model.cautions import (
     seen_cautions,
     size_cautions,
 )
+from bonexage.model.examination import Examination, Source
 from bonexage.model.frame import HandFrame, views_of
 from bonexage.model.hand import HandSeeker
 from bonexage.model.nearest import PlateEmbeddings
@@ -42,7 +43,7 @@ from bonexage.model.relevance import Explanation, lay_on_film
 from bonexage.model.runtime import Device, Outputs, Runtime, usable_cores
 from bonexage.model.stated import hand_cautions, settle
 from bonexage.radiograph import Radiograph
-from bonexage.reading.files import read_radiograph
+from bonexage.reading.files import film_bytes, read_radiograph
 from bonexage.subject import Sex, Subject
 
 DEFAULT_COVERAGE: Final = 0.9
@@ -92,7 +93,7 @@ class Assessor:
             device: what the network runs on; hands are found on the CPU.
 
         Raises:
-            BundleError: the network cannot be loaded, or insists on another input size than the bundle names.
+            BundleError: the network cannot be loaded, or its input and answers are not as the bundle says.
             WrongUse: the size is too small, several views are asked of a model that finds no hand, or ONNX
                 Runtime has no such device.
         """
@@ -104,6 +105,12 @@ class Assessor:
         self._views = views
         self._bundle = bundle
         self._runtime = Runtime(bundle.onnx, threads=threads, device=device)
+        if lacking := sorted(set(bundle.description.outputs) - set(self._runtime.outputs)):
+            raise BundleError(
+                f"the network gives no {' and no '.join(lacking)}, which its description names",
+                remedy="Export the model again",
+                subject=bundle.model,
+            )
         self._preprocessing = _preprocessing(bundle, self._runtime.input_size, size)
         self._seeker = HandSeeker(bundle.locator, bundle.hands) if bundle.locator else None
         self._plates = PlateEmbeddings(bundle.plates) if bundle.plates else None
@@ -323,7 +330,29 @@ def assess_many(
     batch: int = 4,
     workers: int | None = None,
 ) -> Iterator[Outcome]:
-    """Assess a stream of films: one outcome a film, in the films' order.
+    """Assess a stream of films: one outcome a film, in the films' order; arguments as of `examine_many`.
+
+    Raises:
+        WrongUse, BundleError: as `examine_many`.
+    """
+    examined = examine_many(
+        assessor, films, subject_for, coverage=coverage, page=page, batch=batch, workers=workers
+    )
+    return (each.outcome for each in examined)
+
+
+def examine_many(
+    assessor: Assessor,
+    films: Iterable[str],
+    subject_for: Callable[[str], Subject],
+    *,
+    coverage: float = DEFAULT_COVERAGE,
+    page: int | None = None,
+    batch: int = 4,
+    workers: int | None = None,
+    keep_sources: bool = False,
+) -> Iterator[Examination]:
+    """Examine a stream of films: one examination a film, in the films' order.
 
     Worker threads read films while the network runs on those before; only so many are read ahead as keep both
     busy, so memory does not grow with the number of films. A film that cannot be assessed becomes a `Failure`
@@ -337,6 +366,8 @@ def assess_many(
         page: the page of files with several pages, counted from 1.
         batch: films a run of the network, at least 1.
         workers: threads that read films; None for one a core this process may use.
+        keep_sources: give each film's bytes with its outcome, for what else is made of the film; so many are
+            held as films are read ahead.
 
     Raises:
         WrongUse: the coverage or the batch is out of range.
@@ -352,7 +383,7 @@ def assess_many(
         while True:
             room = 2 * batch + workers - len(waiting)
             for film in islice(stream, room):
-                waiting.append(pool.submit(_read, assessor, film, subject_for, page))
+                waiting.append(pool.submit(_read, assessor, film, subject_for, page, keep_sources))
             if not waiting:
                 return
             ready = [waiting.popleft().result() for _ in range(min(batch, len(waiting)))]
@@ -363,22 +394,27 @@ def assess_many(
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """A film as a worker leaves it: placed, or the error that kept it from being so."""
+    """A film as a worker leaves it: placed, or the error that kept it from being so; its bytes if kept."""
 
     file: str
     subject: Subject
     film: PlacedFilm | BonexageError
+    source: Source | None = None
 
 
-def _read(assessor: Assessor, file: str, subject_for: Callable[[str], Subject], page: int | None) -> _Read:
-    subject = Subject()
+def _read(
+    assessor: Assessor, file: str, subject_for: Callable[[str], Subject], page: int | None, keep: bool
+) -> _Read:
+    subject, kept = Subject(), None
     try:
         subject = subject_for(file)
-        radiograph = read_radiograph(file, page=page)
+        source = Source(file, film_bytes(file), page)
+        kept = source if keep else None
+        radiograph = source.radiograph()
         subject, cautions = settle(subject, radiograph.stated)
-        return _Read(file, subject, assessor.place(radiograph, cautions))
+        return _Read(file, subject, assessor.place(radiograph, cautions), kept)
     except BonexageError as error:
-        return _Read(file, subject, error)
+        return _Read(file, subject, error, kept)
     except Exception as error:  # one film must not end the rest, whatever a decoder does
         unforeseen = UnreadableFile(
             f"reading it failed in an unforeseen way ({type(error).__name__}: {error})",
@@ -386,17 +422,18 @@ def _read(assessor: Assessor, file: str, subject_for: Callable[[str], Subject], 
             subject=file,
         )
         unforeseen.__cause__ = error
-        return _Read(file, subject, unforeseen)
+        return _Read(file, subject, unforeseen, kept)
 
 
-def _assess_read(assessor: Assessor, ready: Sequence[_Read], coverage: float) -> Iterator[Outcome]:
+def _assess_read(assessor: Assessor, ready: Sequence[_Read], coverage: float) -> Iterator[Examination]:
     films = [(read.film, read.subject) for read in ready if isinstance(read.film, PlacedFilm)]
     assessed = iter(assessor.assess_placed(films, coverage=coverage))
     for read in ready:
         if isinstance(read.film, BonexageError):
-            yield Failure(read.file, read.subject, read.film, assessor.model)
+            failure = Failure(read.file, read.subject, read.film, assessor.model)
+            yield Examination(failure, read.source)
         else:
-            yield next(assessed)
+            yield Examination(next(assessed), read.source)
 
 
 def _preprocessing(

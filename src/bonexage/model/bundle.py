@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import math
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from bonexage import __version__
+from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.errors import BundleError
 from bonexage.model.calibration import Calibration, calibration_from_json
+from bonexage.model.graph_file import refuse_external_data
 from bonexage.model.parts import (
     CARD_PART,
     CHECKPOINT_SUFFIXES,
@@ -50,6 +54,9 @@ _ZIP_ERRORS: Final = (
     RuntimeError,
     EOFError,
 )
+_MOST_VIEWS: Final = 64
+_MOST_DIGITS: Final = 300  # all such numbers are within a float's range
+_SHOWN: Final = 12
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -103,6 +110,22 @@ class Description:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"a model's name is letters, digits, '.', '-' and '_', not {self.name!r}")
+        if not 1 <= self.views <= _MOST_VIEWS:
+            raise ValueError(f"views must be from 1 to {_MOST_VIEWS}, not {self.views}")
+        if not 0 < self.max_months <= MAX_BONE_AGE_MONTHS:
+            raise ValueError(
+                f"max_months must be above 0 and at most {MAX_BONE_AGE_MONTHS:g}, not {self.max_months:g}"
+            )
+        known = set(self.outputs) <= set(ALL_OUTPUTS) and len(set(self.outputs)) == len(self.outputs)
+        if not known or "months" not in self.outputs:
+            raise ValueError(
+                f"outputs must be months and others of {', '.join(ALL_OUTPUTS)}, each once, not "
+                f"{', '.join(self.outputs)}"
+            )
+        if self.onnx_difference_months is not None and not 0 <= self.onnx_difference_months < math.inf:
+            raise ValueError(
+                f"onnx_difference_months must be months from 0, not {self.onnx_difference_months:g}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +168,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         path: where it lies; None for the one this package carries.
 
     Raises:
-        BundleError: there is none, a part is missing, damaged or too large, or the schema is newer.
+        BundleError: there is none, a part is missing, damaged or too large, a network refers to files outside
+            it, a number is out of range, or the schema is newer.
     """
     if path is None:
         return _load_carried()
@@ -205,6 +229,7 @@ def write_bundle(
     _refuse_foreign_calibration(description, str(out))
     parts = {DESCRIPTION_PART: _to_json(description), **parts}
     refuse_too_large(parts, out)
+    _refuse_open_graphs(parts, str(out))
     refuse_to_replace(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     (write_zip if out.suffix.lower() == ".zip" else write_folder)(out, parts)
@@ -263,6 +288,7 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
     except UnicodeDecodeError:
         raise _bad_description(place, f"{CARD_PART} is not UTF-8") from None
     _refuse_foreign_calibration(description, place)
+    _refuse_open_graphs(parts, place)
     if description.preprocessing.geometry == "hand" and parts[LOCATOR_PART] is None:
         raise _bad_description(
             place, f"it lists no {LOCATOR_PART}, and its model reads hands that were found"
@@ -277,6 +303,13 @@ def _assemble(read: Callable[[str], bytes | None], place: str) -> Bundle:
         parts[WEIGHTS_PART],
         hashlib.sha256(stored).hexdigest(),
     )
+
+
+def _refuse_open_graphs(parts: Mapping[str, bytes | None], place: str) -> None:
+    """Raise BundleError where a network refers to files beside it; one that is none fails when it is run."""
+    for part in (NETWORK_PART, LOCATOR_PART):
+        with suppress(ValueError):
+            refuse_external_data(parts.get(part) or b"", place)
 
 
 # the description
@@ -313,7 +346,7 @@ def _to_json(description: Description) -> bytes:
 
 def _from_json(stored: bytes, place: str) -> Description:
     try:
-        read = json.loads(stored)
+        read = json.loads(stored, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise _bad_description(place, f"it is not JSON ({error})") from None
     if not isinstance(read, dict) or not _is(read.get("schema"), "int"):
@@ -354,9 +387,23 @@ def _from_json(stored: bytes, place: str) -> Description:
         raise _bad_description(place, str(error)) from None
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _no_number(text[:_SHOWN])
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if len(text) <= _MOST_DIGITS else _no_number(f"{text[:_SHOWN]}...")
+
+
 def _problem_of_data(data: Mapping[str, Any]) -> str:
     ages, folders = data.get("ages_months", [0, 0]), data.get("folders", [])
     if not isinstance(ages, list) or len(ages) != 2 or not all(_is(age, "number") for age in ages):
+        return "data: ages_months are not the least and the most months"
+    if not 0 <= ages[0] <= ages[1] <= MAX_BONE_AGE_MONTHS:
         return "data: ages_months are not the least and the most months"
     if not _is(folders, "objects") or not all(_has(each, name="text", films="int") for each in folders):
         return "data: folders are not names with numbers of films"

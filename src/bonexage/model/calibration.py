@@ -34,6 +34,7 @@ _PLAIN: Final = "split-conformal"
 _NORMALISED: Final = "normalised-split-conformal"
 _NESTED: Final = "nested-split-conformal"
 _LABELS: Final = np.linspace(0.0, MAX_BONE_AGE_MONTHS, 961)
+_EVERY_SECOND: Final = 0.5
 _DIGITS: Final = 6
 _ROUNDED: Final = 10.0**-_DIGITS
 
@@ -125,11 +126,27 @@ class Calibration:
         months. Below the least and above the most predicted age of its films it reaches to the end of the
         scale. `coverage` lies in (0, 1).
         """
+        ends = self._ends_of_films(months, sex, coverage, disagreement_months) or (0.0, MAX_BONE_AGE_MONTHS)
+        return opened(Interval(*ends, coverage), months, self.seen_months(sex))
+
+    def may_be(
+        self, label_months: float, months: float, sex: Sex, *, disagreement_months: float | None = None
+    ) -> bool:
+        """Whether a prediction of `months` is an ordinary one for a label as high as this.
+
+        It is where the interval that holds the label of every second film reaches so far. Where there are no
+        films of that sex, nothing says so. How far the predictions of its films go is no matter: those of a
+        poor model, or of films of about one age, end early.
+        """
+        ends = self._ends_of_films(months, sex, _EVERY_SECOND, disagreement_months)
+        return ends is not None and ends[1] >= label_months
+
+    def _ends_of_films(
+        self, months: float, sex: Sex, coverage: float, disagreement_months: float | None
+    ) -> tuple[float, float] | None:
+        """The ends of an interval as its films alone have it; None where they are too few."""
         reach = _reach(self._scores(months, sex), coverage)
-        low, high = 0.0, MAX_BONE_AGE_MONTHS
-        if reach < math.inf:
-            low, high = self._ends(months, sex, reach, disagreement_months)
-        return opened(Interval(low, high, coverage), months, self.seen_months(sex))
+        return self._ends(months, sex, reach, disagreement_months) if reach < math.inf else None
 
     def score(self, film: HeldOut) -> float:
         """What the label of a film comes to, in what the scores of the cells are in."""

@@ -21,8 +21,9 @@ USUAL_LIKENESS: Final = 1.0
 # The last plates of the atlas, to which growth goes on (Greulich and Pyle 1959).
 GROWN_MONTHS: Final = {Sex.FEMALE: 216.0, Sex.MALE: 228.0}
 ADULT_MONTHS: Final = 228.0
-# Many a model reads no hand as old as that: then its own oldest readings, but for so many months, are grown.
-NEAR_OLDEST_MONTHS: Final = 4.0
+# Many a model reads no hand as old as that: its calibration says which readings below may be of such hands.
+# A model whose readings may be so from further below tells ages apart too poorly to say anything of growth.
+NEAR_GROWN_MONTHS: Final = 24.0
 
 _SEX_UNKNOWN: Final = Caution(
     "sex-unknown",
@@ -144,11 +145,12 @@ def mature_cautions(
 
 
 def _reads_as_grown(reading: Reading, calibration: Calibration | None) -> bool:
-    """Whether a reading is at the age where a sex's growth ends, or at the oldest that the model gives."""
+    """Whether a reading is at the age where a sex's growth ends, or near it and ordinary for such a hand."""
     sex = Sex(reading.sex)
-    seen = calibration.seen_months(sex) if calibration else None
-    grown = GROWN_MONTHS[sex] if seen is None else min(GROWN_MONTHS[sex], seen[1] - NEAR_OLDEST_MONTHS)
-    return reading.bone_age_months >= grown
+    grown, months = GROWN_MONTHS[sex], reading.bone_age_months
+    if months >= grown or calibration is None or grown - months > NEAR_GROWN_MONTHS:
+        return months >= grown
+    return calibration.may_be(grown, months, sex, disagreement_months=reading.disagreement_months)
 
 
 def norm_cautions(subject: Subject) -> Iterator[Caution]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bonexage.errors import BundleError
 from bonexage.model.frame import HandFrame, cut, whole_film
-from bonexage.model.runtime import open_session
+from bonexage.model.runtime import open_session, run_session
 
 LOCATOR_SIDE: Final = 96
 """Rows and columns of the picture that the locator reads."""
@@ -73,9 +73,19 @@ class Locator:
         return Finding(frames[-1] if found else whole_film(pixels.shape), found, score, unrest)
 
     def answer(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the network gives for a picture `[96, 96]`: `ANSWER`, `[8]`."""
-        (answers,) = self._session.run(None, {"film": picture[np.newaxis, np.newaxis]})
-        return np.asarray(answers[0], dtype=np.float32)
+        """What the network gives for a picture `[96, 96]`: `ANSWER`, `[8]`.
+
+        Raises:
+            BundleError: it answers with anything else, or cannot run.
+        """
+        (answers,) = run_session(self._session, {"film": picture[np.newaxis, np.newaxis]})
+        answer = np.asarray(answers, dtype=np.float32).ravel()
+        if answer.shape != (len(ANSWER),) or not np.isfinite(answer).all():
+            raise BundleError(
+                f"the network that finds hands does not answer with {len(ANSWER)} numbers",
+                remedy="Export the model again with this version",
+            )
+        return answer
 
 
 def read_answer(answer: NDArray[np.float32]) -> tuple[HandFrame, float]:

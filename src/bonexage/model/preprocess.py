@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -16,6 +17,10 @@ from bonexage.model.frame import HandFrame, cut
 PLACING: Final = 3
 
 Geometry = Literal["hand", "keep-aspect", "squash"]
+
+LEAST_SIDE: Final = 32
+LARGEST_SIDE: Final = 4096
+"""Rows and columns in pixels that a network's input may have."""
 
 HAND_PART: Final = 0.94
 """Part of the input's height that the frame of a hand takes."""
@@ -48,9 +53,14 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.geometry not in get_args(Geometry):
             raise ValueError(f"no such geometry: {self.geometry!r}")
-        if self.height < 32 or self.width < 32:
+        if type(self.height) is not int or type(self.width) is not int:
+            raise ValueError(f"the input's size must be whole pixels: {self.height!r} x {self.width!r}")
+        if self.height < LEAST_SIDE or self.width < LEAST_SIDE:
             raise ValueError(f"an input of {self.height} x {self.width} pixels is too small")
-        if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean) or min(self.std) <= 0:
+        if self.height > LARGEST_SIDE or self.width > LARGEST_SIDE:
+            raise ValueError(f"an input of {self.height} x {self.width} pixels is too large")
+        numbers = len(self.mean) in (1, 3) and len(self.std) == len(self.mean)
+        if not (numbers and all(map(math.isfinite, (*self.mean, *self.std))) and min(self.std) > 0):
             raise ValueError(f"mean and std must be one or three numbers: {self.mean}, {self.std}")
 
 

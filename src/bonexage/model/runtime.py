@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonexage.errors import BundleError, WrongUse
+from bonexage.model.graph_file import refuse_external_data
 
 ALL_OUTPUTS: Final = ("months", "embedding", "activation_map", "views")
 """What a graph may give; every one gives months."""
@@ -18,6 +20,7 @@ Device: TypeAlias = Literal["cpu", "cuda"]
 
 _PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _INPUT_RANK: Final = 4
+_RANKS: Final = {"embedding": 2, "activation_map": 3, "views": 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,11 @@ class Runtime:
         self._shape = inputs["radiograph"]
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the graph gives, of `ALL_OUTPUTS`."""
+        return tuple(self._outputs)
+
+    @property
     def input_size(self) -> tuple[int, int] | None:
         """Height and width in pixels that the graph insists on, or None where it takes any."""
         if len(self._shape) != _INPUT_RANK:
@@ -90,19 +98,26 @@ class Runtime:
         Raises:
             BundleError: the network cannot run on input of this shape, or answers with what is no number.
         """
-        try:
-            answers = self._session.run(self._outputs, {"radiograph": pixels, "male": male})
-        except Exception as error:  # ONNX Runtime's exceptions share no narrower base
-            raise BundleError(
-                f"the network cannot run on films of {pixels.shape[2]} x {pixels.shape[3]} pixels "
-                f"({_first_line(error)})",
-                remedy="Use the input size the model was made for",
-            ) from error
-        given = dict(zip(self._outputs, answers, strict=True))
-        months = np.asarray(given.pop("months"), dtype=np.float32).reshape(len(pixels))
-        if not np.isfinite(months).all():
-            raise BundleError("the network answers with what is no number", remedy="Export the model again")
-        return Outputs(months, **given)
+        answers = run_session(self._session, {"radiograph": pixels, "male": male}, self._outputs)
+        given = {
+            name: _checked(name, answer, len(pixels))
+            for name, answer in zip(self._outputs, answers, strict=True)
+        }
+        return Outputs(given.pop("months").reshape(len(pixels)), **given)
+
+
+def _checked(name: str, answer: Any, films: int) -> NDArray[np.float32]:
+    """An answer of the network, each film's part in its place; raises BundleError where it is another's."""
+    numbers = np.asarray(answer)
+    shaped = numbers.shape in ((films,), (films, 1)) if name == "months" else numbers.ndim == _RANKS[name]
+    if numbers.dtype.kind != "f" or not shaped or numbers.shape[0] != films:
+        raise BundleError(
+            f"the network gives {name} of the shape {list(numbers.shape)} for {films} films",
+            remedy="Export the model again with this version",
+        )
+    if not np.isfinite(numbers).all():
+        raise BundleError("the network answers with what is no number", remedy="Export the model again")
+    return np.asarray(numbers, dtype=np.float32)
 
 
 def open_session(onnx: bytes, threads: int | None, device: Device = "cpu") -> Any:
@@ -113,9 +128,15 @@ def open_session(onnx: bytes, threads: int | None, device: Device = "cpu") -> An
     choices.
 
     Raises:
-        BundleError: it cannot be loaded.
+        BundleError: it cannot be loaded, or refers to files beside it.
         WrongUse: ONNX Runtime has no such device.
     """
+    try:
+        refuse_external_data(onnx)
+    except ValueError as error:
+        raise BundleError(
+            f"ONNX Runtime cannot load the network ({error})", remedy="Export the model again"
+        ) from None
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # obeyed only when the library is loaded
     import onnxruntime
 
@@ -138,6 +159,25 @@ def open_session(onnx: bytes, threads: int | None, device: Device = "cpu") -> An
             f"ONNX Runtime cannot load the network ({_first_line(error)})",
             remedy="Export the model again, or update onnxruntime",
         ) from error
+
+
+def run_session(
+    session: Any, given: Mapping[str, NDArray[np.float32]], wanted: Sequence[str] | None = None
+) -> list[NDArray[Any]]:
+    """What a session answers: of the outputs wanted, or of all.
+
+    Raises:
+        BundleError: it cannot run on films of this size.
+    """
+    try:
+        answers = session.run(wanted, dict(given))
+    except Exception as error:  # ONNX Runtime's exceptions share no narrower base
+        height, width = next(iter(given.values())).shape[2:]
+        raise BundleError(
+            f"the network cannot run on films of {height} x {width} pixels ({_first_line(error)})",
+            remedy="Use the input size the model was made for",
+        ) from error
+    return [np.asarray(answer) for answer in answers]
 
 
 def usable_cores() -> int:

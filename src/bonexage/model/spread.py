@@ -29,6 +29,7 @@ _FOLDS: Final = 5
 _STEPS: Final = 50
 _LARGEST_STEP: Final = 2.0
 _SMALL: Final = 1e-9
+_LARGEST_LOGARITHM: Final = 50.0  # of a spread that a bundle makes up: beyond it numbers overflow
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +72,10 @@ class Disagreement:
     mean: float
     sd: float
     weight: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.mean, self.sd, self.weight]).all() and self.sd > 0):
+            raise ValueError("disagreement of the views has a mean, an sd above 0 and a weight")
 
     def at(self, months: float | None) -> float:
         """What so many months add; nothing where they are not known."""
@@ -116,7 +121,7 @@ class Spread:
         if self.disagreement is not None:
             of_film += self.disagreement.at(disagreement_months)
         of_labels = np.interp(np.asarray(labels_months), KNOTS_MONTHS, self.by_label[sex])
-        return np.asarray(np.exp(of_film + of_labels))
+        return np.asarray(np.exp(np.clip(of_film + of_labels, -_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)))
 
     def score(self, film: HeldOut) -> float:
         """How many spreads a film's label lies from its reading."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bonexage.node.logs import Log
 from bonexage.node.queue import ASIDE, DEAD, DONE, Delivery, Film, Queue
 from bonexage.node.spool import Spool
+
+UNLISTED: Final = "unlisted-put-aside"
+"""The event of files in the state folder that the queue does not know."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,24 @@ class Books:
         for number in films:
             film = self.queue.film(number)
             if film.state == DONE and self.spool.holds(film):
-                self.spool.release(film)
+                self.release(film)
                 self.log("done", film=number)
+
+    def release(self, film: Film) -> None:
+        """Forget the files of a film that nothing is left to be done for."""
+        if self.spool.release(film, self.results_of(film.number)):
+            self.log(UNLISTED, film=film.number, place="results")
+
+    def results_of(self, number: int) -> set[str]:
+        """The names of a film's results."""
+        return {delivery.file for delivery in self.queue.deliveries(number)}
 
     def lay_film(self, film: Film, state: str, reason: str) -> None:
         """Put a film to the dead letters, or aside, and note it: `DEAD` or `ASIDE`."""
         self.spool.lay(film, state, reason)
         self.queue.put_film(film, state, reason)
         if state == ASIDE:
-            self.spool.release(film)
+            self.release(film)
         self.log("put-aside" if state == ASIDE else "dead", film=film.number, reason=reason)
 
     def bury(self, deliveries: Sequence[Delivery], reason: str) -> None:

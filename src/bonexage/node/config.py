@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bonexage.errors import WrongUse
-from bonexage.tables import build, read_table
+from bonexage.hosts import is_host, is_loopback
+from bonexage.tables import build, read_table, shown
 
 Kind = Literal["report", "picture", "document"]
 EXAMPLE: Final = "docs/node.toml"
 # What the folder of FHIR transactions is called among the destinations.
 FHIR: Final = "fhir"
+# More threads than any machine has cores: with many more ONNX Runtime takes minutes to start, or fails.
+MOST_THREADS: Final = 1024
+_DAY: Final = 86_400.0  # in seconds
+_YEARS: Final = 87_600.0  # ten of them, in hours
+_CLOSED: Final = (
+    'Add to [listen] the AE titles that may call (calling = ["ROUTER"]), or open = true to let everyone in; '
+    "or require client certificates (authorities under [listen.tls]); or listen on this machine alone "
+    '(host = "127.0.0.1")'
+)
 
 # PS3.5 section 6.2: 16 characters of the default repertoire at most, no backslash, not spaces alone.
 _TITLE: Final = re.compile(r"(?! *$)[\x20-\x5b\x5d-\x7e]{1,16}")
@@ -23,19 +33,30 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 def _check_title(title: str) -> None:
     if not _TITLE.fullmatch(title):
         raise WrongUse(
-            f"{title!r} is no AE title", remedy="Take up to 16 characters of ASCII without a backslash"
+            f"{shown(title)} is no AE title", remedy="Take up to 16 characters of ASCII without a backslash"
         )
 
 
 def _check_port(port: int, *, least: int) -> None:
     if not least <= port <= 65535:
-        raise WrongUse(f"there is no port {port}", remedy=f"Give a port from {least} to 65535")
+        raise WrongUse(f"there is no port {shown(port)}", remedy=f"Give a port from {least} to 65535")
 
 
-def _check_positive(**values: float) -> None:
+def _check_range(least: float, most: float, **values: float) -> None:
+    """Refuse numbers beyond two others, which are allowed themselves; what is no number is beyond any."""
     for name, value in values.items():
-        if not value > 0:
-            raise WrongUse(f"{name} cannot be {value:g}", remedy="Give a number above 0")
+        if not least <= value <= most:
+            raise WrongUse(
+                f"{name} cannot be {shown(value)}", remedy=f"Give a number from {least:g} to {most:,.9g}"
+            )
+
+
+def _check_host(host: str) -> None:
+    if not is_host(host):
+        raise WrongUse(
+            f"{shown(host)} is no name or address of a machine",
+            remedy="Give one such as 127.0.0.1 or archive.example.org",
+        )
 
 
 @dataclass(frozen=True)
@@ -70,9 +91,10 @@ class Listen:
 
     Attributes:
         ae_title: its own title; an association that calls another one is rejected.
-        host: address to listen on.
+        host: address to listen on; empty for every address of the machine.
         port: to listen on; 0 takes a free one.
         calling: titles that may call; everyone where there are none.
+        open: let everyone call who reaches an address beyond this machine.
         associations: at one time at most.
         object_megabytes: a larger object ends its association.
         idle_seconds: an association that is silent for so long is ended.
@@ -83,6 +105,7 @@ class Listen:
     host: str = "127.0.0.1"
     port: int = 11112
     calling: tuple[str, ...] = ()
+    open: bool = False
     associations: int = 10
     object_megabytes: int = 256
     idle_seconds: float = 60.0
@@ -92,15 +115,20 @@ class Listen:
         for title in (self.ae_title, *self.calling):
             _check_title(title)
         _check_port(self.port, least=0)
-        _check_positive(
-            associations=self.associations,
-            object_megabytes=self.object_megabytes,
-            idle_seconds=self.idle_seconds,
-        )
+        if self.host:
+            _check_host(self.host)
+        _check_range(1, 1000, associations=self.associations)
+        _check_range(1, 10_000, object_megabytes=self.object_megabytes)
+        _check_range(0.1, _DAY, idle_seconds=self.idle_seconds)
         if self.tls.wanted and not self.tls.certificate:
             raise WrongUse(
                 "TLS without a certificate cannot be listened with",
                 remedy="Give certificate and key under [listen.tls]",
+            )
+        if not (self.calling or self.tls.authorities or self.open or is_loopback(self.host)):
+            raise WrongUse(
+                f"everyone who reaches {self.host or 'any address of this machine'} could send films",
+                remedy=_CLOSED,
             )
 
 
@@ -131,12 +159,13 @@ class Destination:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == FHIR:
             raise WrongUse(
-                f"a destination cannot be called {self.name!r}",
+                f"a destination cannot be called {shown(self.name)}",
                 remedy=f"Take up to 32 letters, digits, - and _, but not {FHIR}",
             )
         for title in (self.ae_title, *((self.calling,) if self.calling else ())):
             _check_title(title)
         _check_port(self.port, least=1)
+        _check_host(self.host)
         if not self.send:
             raise WrongUse(f"nothing is sent to {self.name}", remedy="Name a result under send")
 
@@ -162,7 +191,17 @@ class Delivery:
     commitment_hours: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_positive(**vars(self))
+        _check_range(
+            0.001,
+            _DAY,
+            first_wait_seconds=self.first_wait_seconds,
+            longest_wait_seconds=self.longest_wait_seconds,
+        )
+        _check_range(0.1, _DAY, timeout_seconds=self.timeout_seconds)
+        _check_range(1, 1_000_000, refusals=self.refusals)
+        _check_range(
+            0.000_001, _YEARS, give_up_hours=self.give_up_hours, commitment_hours=self.commitment_hours
+        )
 
     def wait_seconds(self, failures: int) -> float:
         """How long to wait after so many failures in a row, 1 or more."""
@@ -183,6 +222,8 @@ class Http:
 
     def __post_init__(self) -> None:
         _check_port(self.port, least=0)
+        if self.host:
+            _check_host(self.host)
 
 
 @dataclass(frozen=True)
@@ -216,13 +257,15 @@ class NodeConfig:
     destinations: tuple[Destination, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.state.strip():
+            raise WrongUse("state is empty", remedy='Name a folder of its own, such as state = "state"')
         if not 1 < self.coverage < 100:
             raise WrongUse(
                 f"an interval cannot cover {self.coverage:g}%",
                 remedy="Give a percentage above 1 and below 100, such as coverage = 90",
             )
-        if min(self.threads, self.least_free_megabytes) < 0:
-            raise WrongUse("threads and least_free_megabytes cannot be negative", remedy="Give 0 or more")
+        _check_range(0, MOST_THREADS, threads=self.threads)
+        _check_range(0, 1_000_000_000, least_free_megabytes=self.least_free_megabytes)
         names = [destination.name for destination in self.destinations]
         for name in names:
             if names.count(name) > 1:
@@ -243,9 +286,13 @@ def read_config(path: Path) -> NodeConfig:
     table = read_table(path, what="configuration", example=EXAMPLE)
     try:
         config: NodeConfig = build(NodeConfig, table, what="configuration", source=str(path))
+        return _seen_from(path.absolute().parent, config)
     except WrongUse as error:
         raise WrongUse(error.problem, remedy=error.remedy, subject=str(path)) from None
-    home = path.absolute().parent
+
+
+def _seen_from(home: Path, config: NodeConfig) -> NodeConfig:
+    """A configuration whose paths are seen from a folder."""
     return replace(
         config,
         state=_from(home, config.state),
@@ -257,7 +304,15 @@ def read_config(path: Path) -> NodeConfig:
 
 
 def _from(home: Path, written: str) -> str:
-    return str(home / Path(written).expanduser()) if written else ""
+    """A path as seen from a folder; '' stays so."""
+    if "\0" in written:
+        raise WrongUse(f"{shown(written)} is no path", remedy="Leave the character 0 out of it")
+    try:
+        return str(home / Path(written).expanduser()) if written else ""
+    except RuntimeError:  # as ~nobody
+        raise WrongUse(
+            f"{shown(written)} names the home of a user who has none here", remedy="Write the path out"
+        ) from None
 
 
 def _tls_from(home: Path, tls: Tls) -> Tls:

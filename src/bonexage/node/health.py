@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -36,11 +37,13 @@ class Health:
     Attributes:
         alive: what works, by its name, and whether it does.
         ready: what films need, by its name, and whether it is there.
+        counts: what a person has to look at, by its name, and how much of it there is.
         registry: the metrics.
     """
 
     alive: Callable[[], Mapping[str, bool]]
     ready: Callable[[], Mapping[str, bool]]
+    counts: Callable[[], Mapping[str, int]]
     registry: CollectorRegistry
 
 
@@ -54,7 +57,7 @@ def serve_health(http: Http, health: Health, log: Log) -> ThreadingHTTPServer | 
         return None
     pages: dict[str, Callable[[], Page]] = {
         "/healthz": lambda: _told(health.alive()),
-        "/readyz": lambda: _told({**health.alive(), **health.ready()}),
+        "/readyz": lambda: _told({**health.alive(), **health.ready()}, health.counts()),
         "/metrics": lambda: Page(200, generate_latest(health.registry), CONTENT_TYPE_LATEST),
     }
     try:
@@ -69,8 +72,9 @@ def serve_health(http: Http, health: Health, log: Log) -> ThreadingHTTPServer | 
     return server
 
 
-def _told(facts: Mapping[str, bool]) -> Page:
+def _told(facts: Mapping[str, bool], counts: Mapping[str, int] = MappingProxyType({})) -> Page:
     lines = "".join(f"{name}: {'yes' if holds else 'no'}\n" for name, holds in facts.items())
+    lines += "".join(f"{name}: {count}\n" for name, count in counts.items())
     return Page(200 if all(facts.values()) else 503, lines.encode())
 
 

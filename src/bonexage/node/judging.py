@@ -18,9 +18,10 @@ from bonexage.model.bundle import load_bundle
 from bonexage.model.stated import settle
 from bonexage.node.config import Kind
 from bonexage.node.queue import Result
+from bonexage.node.sameness import content_of
 from bonexage.radiograph import Radiograph
 from bonexage.reading.dicom import decode_dicom, read_identity
-from bonexage.reading.dicom_film import FILM_CLASSES, FILM_MODALITIES
+from bonexage.reading.dicom_film import FILM_CLASSES, FILM_MODALITIES, modality_name
 from bonexage.reading.dicom_meta import OWN_MODEL
 from bonexage.reading.identity import FilmIdentity
 from bonexage.reports.archive import Beside, dicom_files
@@ -44,6 +45,10 @@ _ROUTE: Final = "Send films alone: CR, DX and Secondary Capture of the hand"
 
 class NoFilm(UnreadableFile):
     """An object that is no film, or from which no film can be told: there is nothing to refer a result to."""
+
+
+class Unreferable(NoFilm):
+    """A film, perhaps, that lacks a UID by which a result could refer to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +79,14 @@ class Judged:
         files: the results by their names.
         results: the same as the queue has to know them.
         outcome: the assessment, or why there is none.
+        content: hash of what a DICOM film decodes to; '' where it does not, and for other pictures.
     """
 
     status: str
     files: Mapping[str, bytes]
     results: tuple[Result, ...]
     outcome: Outcome
+    content: str = ""
 
 
 def make_judge(model: str, coverage: float, *, threads: int, deidentify: bool, fhir: bool) -> Judge:
@@ -114,7 +121,7 @@ def judge_film(judge: Judge, data: bytes, uid: str) -> Judged:
         uid: the SOP Instance UID under which it was sent.
 
     Raises:
-        NoFilm: it is none, with the reason.
+        NoFilm: it is none, with the reason; `Unreferable` where the reason is a UID.
     """
     film = _film_of(data, uid)
     outcome, radiograph, months = _outcome(judge, data, f"film {uid}")
@@ -127,18 +134,22 @@ def judge_film(judge: Judge, data: bytes, uid: str) -> Judged:
         name = f"{result.uid('fhir report')}.json"
         files[name] = transaction([result]).encode()
         results.append(Result(name))
-    return Judged(status_of(outcome), files, tuple(results), outcome)
+    content = content_of(film, radiograph) if radiograph else ""
+    return Judged(status_of(outcome), files, tuple(results), outcome, content)
 
 
 def _film_of(data: bytes, uid: str) -> FilmIdentity:
     try:
         film = read_identity(data, "")
     except UnreadableFile as error:
-        raise NoFilm(error.problem, remedy=error.remedy) from None
+        raise Unreferable(error.problem, remedy=error.remedy) from None
     if film.model == OWN_MODEL:
         raise NoFilm("this is a result of bonexage, not a film", remedy=_ROUTE)
-    if film.sop_class not in FILM_CLASSES or film.modality not in FILM_MODALITIES:
-        raise NoFilm("its kind or modality is not that of a radiograph", remedy=_ROUTE)
+    if film.sop_class not in FILM_CLASSES:
+        raise NoFilm("its kind is not that of a radiograph", remedy=_ROUTE)
+    if film.modality not in FILM_MODALITIES:
+        named = modality_name(film.modality)
+        raise NoFilm(f"its modality ({named}) is not that of a radiograph", remedy=_ROUTE)
     if film.sop_uid != uid:
         raise NoFilm("its header names another SOP Instance UID than it was sent under", remedy=_ROUTE)
     return film

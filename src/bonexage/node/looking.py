@@ -13,6 +13,7 @@ from bonexage.node.config import read_config
 from bonexage.node.queue import ASIDE, ASSESSED, DEAD, DELIVERED, DONE, FILE, WAITING, Delivery, Film, Queue
 from bonexage.node.spool import Spool
 from bonexage.node.watching import STATE
+from bonexage.terminal import printable
 
 _HEADS: Final = ["film", "received", "state", "status", "delivered", "uid", "reason"]
 STATES: Final = (WAITING, ASSESSED, DONE, ASIDE, DEAD)
@@ -68,8 +69,9 @@ def retry(folder: Path, numbers: Sequence[int] | None) -> list[int]:
             raise WrongUse(
                 f"film {unknown[0]} is not among the dead letters", remedy="See: bonexage queue", subject=None
             )
+        spool = Spool(folder)
         for number in revived:
-            Spool(folder).unlay(number)
+            spool.unlay(number, {delivery.file for delivery in queue.deliveries(number)})
     return revived
 
 
@@ -80,7 +82,7 @@ def as_table(told: dict[str, Any]) -> str:
         f"Results for {each['destination']}: {each['count']} {each['state']}" for each in told["results"]
     ]
     if told["rows"]:
-        rows = [_HEADS, *([str(row[key]) for key in _HEADS] for row in told["rows"])]
+        rows = [_HEADS, *([printable(str(row[key])) for key in _HEADS] for row in told["rows"])]
         widths = [max(len(row[at]) for row in rows) for at in range(len(_HEADS))]
         lines.append("")
         lines += [

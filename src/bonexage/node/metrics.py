@@ -23,10 +23,11 @@ class Counters:
 
     Attributes:
         registry: all of it, to be told.
-        received: objects by `outcome`: taken, known, refused; and associations that were rejected.
+        received: objects by `outcome`: taken, known, refused; rejected associations; and connections
+            that were ended because they were silent.
         judged: films by `status`: assessed, refused, unreadable; aside for what is no film.
         seconds: that judging a film took.
-        sent: results by `destination` and `outcome`: stored, refused, away.
+        sent: results by `destination` and `outcome`: stored, refused, away, unusable.
         model: which model answers.
     """
 
@@ -46,7 +47,7 @@ def new_counters(queue: Queue, free_bytes: Callable[[], int]) -> Counters:
         registry,
         Counter(
             "bonexage_received",
-            "Objects received and associations rejected, by outcome",
+            "Objects received, associations rejected and silent connections ended, by outcome",
             ["outcome"],
             registry=registry,
         ),

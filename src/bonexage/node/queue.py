@@ -6,15 +6,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from bonexage.errors import ConflictingFilm, UnusableData
+from bonexage.errors import UnusableData
+from bonexage.node.schema import SCHEMA, NoQueue, bring_up, schema_of
 
 FILE: Final = "queue.sqlite3"
-SCHEMA: Final = 1
+# What SQLite keeps beside it while it is open, and after a kill.
+BESIDE: Final = (f"{FILE}-wal", f"{FILE}-shm")
 
 # Of a film: it waits to be assessed; its results wait to be delivered; all are. Or it was no film; or it, or
 # a result of it, could not be dealt with.
@@ -22,23 +24,15 @@ WAITING, ASSESSED, DONE, ASIDE, DEAD = "waiting", "assessed", "done", "aside", "
 # Of a delivery, beside WAITING and DEAD: the archive has it and its commitment is to be asked for; has been
 # asked for; nothing is left to do.
 STORED, ASKED, DELIVERED = "stored", "asked", "delivered"
+# Why a result is dead that is made again, from its film, where it is tried again.
+MISSING: Final = "its file is missing from the state folder"
+DAMAGED: Final = "its file in the state folder is damaged"
+# After the UID of a film that gave it up to another one; the film's number follows.
+_GAVE_UP: Final = " aside "
 
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS films (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL,
-  file TEXT NOT NULL, name TEXT NOT NULL, received REAL NOT NULL, state TEXT NOT NULL,
-  status TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL DEFAULT 0,
-  reason TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS films_by_state ON films (state, attempts, number);
-CREATE TABLE IF NOT EXISTS deliveries (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, film INTEGER NOT NULL REFERENCES films,
-  destination TEXT NOT NULL, file TEXT NOT NULL, sop_class TEXT NOT NULL, uid TEXT NOT NULL,
-  state TEXT NOT NULL, since REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-  next_at REAL NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '', asked TEXT NOT NULL DEFAULT '',
-  UNIQUE (film, destination, file));
-CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (destination, state, next_at);
-CREATE INDEX IF NOT EXISTS deliveries_by_asked ON deliveries (asked);
-"""
+
+class Overtaken(Exception):
+    """Another film came under the same UID while a film was being taken in."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +51,7 @@ class Film:
         attempts: how often assessing it was begun.
         next_at: when it is tried again, in seconds since 1970.
         reason: why it is where it is.
+        content: hash of what it decodes to, the same however it is packed; '' where that is not known.
     """
 
     number: int
@@ -70,6 +65,12 @@ class Film:
     attempts: int
     next_at: float
     reason: str
+    content: str = ""
+
+    @property
+    def gave_up_its_uid(self) -> bool:
+        """Whether another film was taken under its UID."""
+        return _GAVE_UP in self.uid
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Delivery:
         next_at: when it is tried again, in seconds since 1970.
         reason: why it was not delivered at the last attempt.
         asked: the transaction UID under which its commitment was asked for.
+        sha256: of the result's file; '' where an earlier version made it.
     """
 
     number: int
@@ -103,15 +105,17 @@ class Delivery:
     next_at: float
     reason: str
     asked: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A result as the queue has to know it: its file's name, and as DICOM knows it, where it is DICOM."""
+    """A result as the queue knows it: its file's name and hash, and its DICOM class and UID if it has any."""
 
     file: str
     sop_class: str = ""
     uid: str = ""
+    sha256: str = ""
 
 
 class Queue:
@@ -127,61 +131,83 @@ class Queue:
             UnusableData: the file there is no queue, one of a later version, or cannot be written to.
         """
         self._lock = threading.RLock()
-        self._opened = sqlite3.connect(
-            folder / FILE, timeout=30, check_same_thread=False, isolation_level=None
-        )
-        try:
-            self._opened.execute("PRAGMA journal_mode = WAL")
-            self._opened.execute("PRAGMA synchronous = FULL")
-            schema = self._opened.execute("PRAGMA user_version").fetchone()[0]
-            if schema not in (0, SCHEMA):
-                raise UnusableData(
-                    "this queue was made by a later version", remedy="Use that version", subject=str(folder)
+        with ExitStack() as on_failure:
+            try:
+                self._opened = sqlite3.connect(
+                    folder / FILE, timeout=30, check_same_thread=False, isolation_level=None
                 )
-            with self._changing() as at:
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    at.execute(statement)
-                at.execute(f"PRAGMA user_version = {SCHEMA}")
-        except sqlite3.DatabaseError as error:
-            self._opened.close()
+                on_failure.callback(self._opened.close)
+                self._prepare(folder)
+            except NoQueue:
+                raise UnusableData(
+                    "this database belongs to another program",
+                    remedy="Name another folder",
+                    subject=str(folder / FILE),
+                ) from None
+            except sqlite3.Error as error:
+                raise UnusableData(
+                    f"the queue cannot be opened ({error})",
+                    remedy="Check that it is whole, that you may write to it, and that the disk has room; "
+                    "where it is damaged, put a backup in its place or move it away, and films that wait are "
+                    "taken up again",
+                    subject=str(folder / FILE),
+                ) from None
+            on_failure.pop_all()
+
+    def _prepare(self, folder: Path) -> None:
+        """Bring an open queue up to this version; another program's database stays as it is."""
+        if schema_of(self._opened) > SCHEMA:
             raise UnusableData(
-                f"the queue cannot be opened ({error})",
-                remedy="Check that it is whole, that you may write to it, and that the disk has room",
-                subject=str(folder / FILE),
-            ) from None
+                "this queue was made by a later version", remedy="Use that version", subject=str(folder)
+            )
+        self._opened.execute("PRAGMA journal_mode = WAL")
+        self._opened.execute("PRAGMA synchronous = FULL")
+        with self._changing() as at:
+            bring_up(at)
 
     def close(self) -> None:
         """Close it; what was answered is kept."""
         with self._lock:
             self._opened.close()
 
-    def known(self, uid: str, sha256: str) -> bool:
-        """Whether this very film was taken before.
+    def holder(self, uid: str) -> Film | None:
+        """The film that was taken under a UID and has not given it up."""
+        films = self._films("uid = ?", uid)
+        return films[0] if films else None
 
-        Raises:
-            ConflictingFilm: another one was taken under its UID, and was not put aside.
-        """
-        found = self._films("uid = ?", uid)
-        if found and found[0].sha256 != sha256:
-            if found[0].state == ASIDE:
-                return False
-            raise ConflictingFilm(
-                f"film {found[0].number} has the same SOP Instance UID and another content",
-                remedy="Send it under a UID of its own",
-            )
-        return bool(found)
+    def took(self, sha256: str) -> bool:
+        """Whether a film of this content was ever taken, whatever became of it."""
+        return bool(self._films("sha256 = ? LIMIT 1", sha256))
 
-    def add(self, uid: str, sha256: str, file: str, name: str = "") -> int | None:
+    def film_in(self, file: str) -> Film | None:
+        """The film whose bytes lie, or lay, in a file of the folder of films that wait."""
+        films = self._films("file = ? LIMIT 1", file)
+        return films[0] if films else None
+
+    def add(
+        self, uid: str, sha256: str, file: str, name: str = "", *, instead_of: Film | None = None
+    ) -> int | None:
         """Take a film in and return its number; None where this very film was taken before.
 
+        Args:
+            uid: its SOP Instance UID, or what else names it.
+            sha256: of its content.
+            file: its name in the folder of films that wait.
+            name: its path in the folder it came from.
+            instead_of: the film that leaves the UID to it, as the caller saw it.
+
         Raises:
-            ConflictingFilm: another one was taken under its UID.
+            Overtaken: another film holds the UID, or that film was assessed since.
         """
         with self._changing() as at:
-            if self.known(uid, sha256):
+            held = self.holder(uid)
+            if held and held.sha256 == sha256:
                 return None
-            # What was put aside under its UID, such as a damaged copy, leaves that to it.
-            at.execute("UPDATE films SET uid = uid || ' aside ' || number WHERE uid = ?", (uid,))
+            if held and (
+                instead_of is None or (held.number, held.status) != (instead_of.number, instead_of.status)
+            ):
+                raise Overtaken
+            at.execute("UPDATE films SET uid = uid || ? || number WHERE uid = ?", (_GAVE_UP, uid))
             row = (uid, sha256, file, name, time.time(), WAITING)
             made = at.execute(
                 "INSERT INTO films (uid, sha256, file, name, received, state) VALUES (?, ?, ?, ?, ?, ?)", row
@@ -199,22 +225,33 @@ class Queue:
             at.execute("UPDATE films SET attempts = attempts + 1 WHERE number = ?", (found[0].number,))
             return self._films("number = ?", found[0].number)[0]
 
-    def assessed(self, film: Film, status: str, deliveries: Iterable[tuple[str, Result]]) -> None:
-        """Note what a film's assessment gave: its status, and each result with the destination it goes to."""
+    def assessed(
+        self, film: Film, status: str, deliveries: Iterable[tuple[str, Result]], *, content: str = ""
+    ) -> None:
+        """Note what a film's assessment gave.
+
+        Args:
+            film: the film.
+            status: 'assessed', 'refused' or 'unreadable'.
+            deliveries: each result with the destination it goes to.
+            content: hash of what the film decodes to; '' where it does not.
+        """
         now, deliveries = time.time(), list(deliveries)
         with self._changing() as at:
             at.execute(
-                "UPDATE films SET state = ?, status = ?, reason = '' WHERE number = ?",
-                (ASSESSED if deliveries else DONE, status, film.number),
+                "UPDATE films SET state = ?, status = ?, content = ?, reason = '' WHERE number = ?",
+                (ASSESSED, status, content, film.number),
             )
             at.executemany(
-                "INSERT OR IGNORE INTO deliveries (film, destination, file, sop_class, uid, state, since)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO deliveries"
+                " (film, destination, file, sop_class, uid, sha256, state, since)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (film.number, destination, result.file, result.sop_class, result.uid, WAITING, now)
+                    (film.number, destination, *astuple(result), WAITING, now)
                     for destination, result in deliveries
                 ],
             )
+            self._settle(at, film.number)
 
     def forgive(self, film: Film) -> None:
         """Do not count the last attempt at a film: it failed for no fault of the film's."""
@@ -259,21 +296,31 @@ class Queue:
                 values = (state, *changes.values(), delivery.number)
                 at.execute(f"UPDATE deliveries SET {names} WHERE number = ?", values)
             for film in {delivery.film for delivery in deliveries}:
-                at.execute(
-                    "UPDATE films SET state = CASE"
-                    "  WHEN EXISTS (SELECT 1 FROM deliveries WHERE film = ?1 AND state = ?2) THEN ?2"
-                    "  WHEN EXISTS (SELECT 1 FROM deliveries WHERE film = ?1 AND state != ?3) THEN ?4"
-                    "  ELSE ?5 END WHERE number = ?1",
-                    (film, DEAD, DELIVERED, ASSESSED, DONE),
-                )
+                self._settle(at, film)
+
+    def _settle(self, at: sqlite3.Connection, film: int) -> None:
+        """Note what its results make of a film; one that waits to be judged or is aside stays so."""
+        at.execute(
+            "UPDATE films SET state = CASE"
+            "  WHEN EXISTS (SELECT 1 FROM deliveries WHERE film = ?1 AND state = ?2) THEN ?2"
+            "  WHEN EXISTS (SELECT 1 FROM deliveries WHERE film = ?1 AND state != ?3) THEN ?4"
+            "  ELSE ?5 END WHERE number = ?1 AND state NOT IN (?6, ?7)",
+            (film, DEAD, DELIVERED, ASSESSED, DONE, WAITING, ASIDE),
+        )
 
     def revive(self, numbers: Sequence[int] | None = None) -> list[int]:
-        """Let the dead films of these numbers, or all, be tried again; returns their numbers."""
+        """Let the dead films of these numbers, or all, be tried again; returns their numbers.
+
+        A film is judged again where it has no results, or where the file of one is missing or damaged.
+        """
         now = time.time()
         with self._changing() as at:
             dead = [film.number for film in self._films("state = ? ORDER BY number", DEAD)]
             chosen = [number for number in dead if numbers is None or number in numbers]
             for number in chosen:
+                unusable = "film = ? AND state = ? AND reason IN (?, ?)"
+                if self._deliveries(unusable, number, DEAD, MISSING, DAMAGED):
+                    at.execute("DELETE FROM deliveries WHERE film = ? AND state != ?", (number, DELIVERED))
                 lost = at.execute(
                     "UPDATE deliveries SET state = ?, attempts = 0, next_at = 0, since = ?, reason = ''"
                     " WHERE film = ? AND state = ?",
@@ -291,9 +338,13 @@ class Queue:
             return self._films("1 ORDER BY number")
         return self._films(f"state IN ({', '.join('?' * len(states))}) ORDER BY number", *states)
 
+    def films_numbered(self, number: int) -> list[Film]:
+        """The film of a number, if there is one."""
+        return self._films("number = ?", number)
+
     def film(self, number: int) -> Film:
         """The film of a number that is known."""
-        return self._films("number = ?", number)[0]
+        return self.films_numbered(number)[0]
 
     def deliveries(self, film: int) -> list[Delivery]:
         """The deliveries of a film, by number."""

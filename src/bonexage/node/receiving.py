@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
@@ -24,11 +22,13 @@ from bonexage.logline import error_facts
 from bonexage.node.books import Books
 from bonexage.node.commitment import noted_report
 from bonexage.node.config import NodeConfig
+from bonexage.node.connections import Connections, Entity, request_seconds
 from bonexage.node.logs import Log
 from bonexage.node.metrics import Counters
 from bonexage.node.taking import MEGABYTE, DiskFull, Door
 from bonexage.node.tls import listening_context
 from bonexage.reading.dicom_film import FILM_CLASSES
+from bonexage.reading.identity import is_uid
 
 # PS3.7 annex C and PS3.4 annex B: what a C-STORE is answered.
 SUCCESS: Final = 0x0000
@@ -55,13 +55,16 @@ SYNTAXES: Final = (
     uid.HTJ2KLosslessRPCL,
     uid.HTJ2K,
 )
-# Films come in parts of this length at most, and no other message needs a part longer than that below.
+# Films come in parts of this length at most.
 PDU_BYTES: Final = 1 << 17
-MOST_PDU_BYTES: Final = 1 << 20
 IMPLEMENTATION: Final = "BONEXAGE"
 MOST_UNANSWERED: Final = 4
+# Slower than this, after a first time of silence that any peer has, no object is taken.
+LEAST_BYTES_A_SECOND: Final = 4000
 
-_UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+# pynetdicom ends an association on a UID of more than 64 characters, and all other films of it would be lost;
+# `_store` judges the UID of each film by itself.
+_config.VALIDATORS["UI"] = lambda _uid: (True, "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,22 +96,26 @@ def listen(config: NodeConfig, door: Door, counters: Counters, log: Log) -> List
         WrongUse: the port cannot be listened on, or a TLS file cannot be used.
     """
     said = config.listen
-    entity = AE(said.ae_title)
+    entity = Entity(said.ae_title)
     entity.implementation_version_name = IMPLEMENTATION
     entity.require_called_aet = True
     entity.maximum_pdu_size = PDU_BYTES
     if said.calling:
         entity.require_calling_aet = list({*said.calling, *(each.ae_title for each in config.destinations)})
     entity.maximum_associations = said.associations
-    entity.acse_timeout = entity.network_timeout = entity.dimse_timeout = said.idle_seconds
+    entity.network_timeout = entity.dimse_timeout = said.idle_seconds
+    entity.acse_timeout = request_seconds(said.idle_seconds)
     entity.add_supported_context(Verification)
     entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     for kind in sorted(FILM_CLASSES):
         entity.add_supported_context(kind, list(SYNTAXES))
     limits = _Limits(said.object_megabytes * MEGABYTE, said.idle_seconds, counters, log)
+    connections = Connections(said.idle_seconds, said.associations, counters, log)
     books = Books(door.queue, door.spool, log)
     handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, limits.opened),
+        (evt.EVT_CONN_OPEN, connections.opened),
+        (evt.EVT_CONN_CLOSE, connections.closed),
+        (evt.EVT_REQUESTED, connections.asked),
         (evt.EVT_PDU_RECV, limits.received),
         (evt.EVT_DIMSE_RECV, limits.asked),
         (evt.EVT_DIMSE_SENT, limits.answered),
@@ -137,7 +144,7 @@ def _store(event: evt.Event, door: Door, counters: Counters, log: Log) -> Datase
     try:
         request: Any = event.request
         named = str(request.AffectedSOPInstanceUID)
-        if not _UID.fullmatch(named):
+        if not is_uid(named):
             return _answer(INVALID, "no usable SOP Instance UID", counters, log)
         data = event.encoded_dataset()
         number = door.take(named, data)
@@ -180,7 +187,7 @@ def _refused(counters: Counters, log: Log, event: str, **facts: Any) -> None:
 
 
 class _Limits:
-    """What one association may send, and how long it may be silent."""
+    """What one association may send, and how slowly."""
 
     def __init__(self, most_bytes: int, idle_seconds: float, counters: Counters, log: Log) -> None:
         self._most, self._idle = most_bytes, idle_seconds
@@ -189,16 +196,8 @@ class _Limits:
         self._ended: WeakSet[Association] = WeakSet()
         self._lock = threading.Lock()
 
-    def opened(self, event: evt.Event) -> None:
-        """Bound the time that reading from the connection may take, and the length of a PDU."""
-        socket = event.assoc.dul.socket
-        assert socket
-        assert socket.socket
-        socket.socket.settimeout(self._idle)
-        socket.recv = _bounded(socket.recv)  # type: ignore[method-assign,assignment]
-
     def received(self, event: evt.Event) -> None:
-        """Add up what came and was not answered; an association of which that grows too large is ended.
+        """Add up what came and was not answered; the association ends where it is too large or too slow.
 
         A peer waits for each answer before it sends more (PS3.7, where no window was negotiated), so for an
         honest one this is a single object. One that does not wait would fill the memory.
@@ -207,12 +206,19 @@ class _Limits:
             return
         with self._lock:
             waiting = self._waiting.setdefault(event.assoc, _Waiting())
+            if not waiting.bytes:
+                waiting.since = time.monotonic()
             waiting.bytes += event.pdu.pdu_length
-            size, messages = waiting.bytes, waiting.messages
+            size, messages, seconds = waiting.bytes, waiting.messages, time.monotonic() - waiting.since
         if size > self._most or messages > MOST_UNANSWERED:
-            self._ended.add(event.assoc)
-            _refused(self._counters, self._log, "object-too-large", bytes=size, messages=messages)
-            event.assoc.abort()
+            self._end(event, "object-too-large", bytes=size, messages=messages)
+        elif not messages and seconds > self._idle + size / LEAST_BYTES_A_SECOND:
+            self._end(event, "object-too-slow", bytes=size, seconds=round(seconds, 1))
+
+    def _end(self, event: evt.Event, why: str, **facts: float) -> None:
+        self._ended.add(event.assoc)
+        _refused(self._counters, self._log, why, **facts)
+        event.assoc.abort()
 
     def asked(self, event: evt.Event) -> None:
         """Count a message that came whole."""
@@ -234,12 +240,4 @@ class _Waiting:
 
     bytes: int = 0
     messages: int = 0
-
-
-def _bounded(receive: Callable[[int], bytearray]) -> Callable[[int], bytearray]:
-    def bounded(count: int) -> bytearray:
-        if count > MOST_PDU_BYTES:
-            raise OSError(f"a PDU of {count} bytes is longer than any that is needed")
-        return receive(count)
-
-    return bounded
+    since: float = 0.0

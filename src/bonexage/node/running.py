@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,9 @@ from bonexage.node.health import Health, serve_health
 from bonexage.node.judging import SOP_CLASSES, Judge, judge_film, make_judge
 from bonexage.node.logs import Log, libraries_without_words
 from bonexage.node.metrics import name_model, new_counters
-from bonexage.node.queue import Queue, Result
+from bonexage.node.queue import DEAD, Queue, Result
 from bonexage.node.receiving import listen
+from bonexage.node.recovery import put_journal_aside, recover
 from bonexage.node.sending import Send, to_archive, to_folder
 from bonexage.node.spool import Spool
 from bonexage.node.taking import MEGABYTE, Door
@@ -24,6 +25,7 @@ from bonexage.node.working import Judging, Work, judge_films, send_results
 
 # What open associations and the film at work may take when the node is told to stop.
 STOP_SECONDS: Final = 20.0
+WAKE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
     """
     with (
         libraries_without_words(log),
-        opened_state(Path(config.state), config.least_free_megabytes) as door,
+        opened_state(Path(config.state), config.least_free_megabytes, log) as door,
     ):
         books = Books(door.queue, door.spool, log)
         counters = new_counters(door.queue, door.spool.free_bytes)
@@ -69,7 +71,12 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
         ):
             listener = listen(config, door, counters, log)
             open_things.callback(listener.close, STOP_SECONDS)
-            health = Health(alive, lambda: {"room on the disk": door.has_room()}, counters.registry)
+            health = Health(
+                alive,
+                lambda: {"room on the disk": door.has_room()},
+                lambda: {"dead letters": door.queue.counts()[0].get(DEAD, 0)},
+                counters.registry,
+            )
             http = serve_health(config.http, health, log)
             if http:
                 open_things.callback(http.server_close)
@@ -80,7 +87,9 @@ def run_node(config: NodeConfig, log: Log, stop: threading.Event) -> None:
                 http=http.server_address[1] if http else None,
                 model=judge.assessor.model,
             )
-            stop.wait()
+            # A signal may reach another thread; Python runs its handler in the main thread, once that wakes.
+            while not stop.wait(WAKE_SECONDS):
+                pass
             log("stopping")
     log("stopped")
 
@@ -97,16 +106,20 @@ def configured_judge(config: NodeConfig) -> Judge:
 
 
 @contextmanager
-def opened_state(folder: Path, least_free_megabytes: int) -> Iterator[Door]:
-    """The state folder, this process's alone, cleared of what a killed one left."""
+def opened_state(folder: Path, least_free_megabytes: int, log: Log) -> Iterator[Door]:
+    """The state folder, this process's alone; what it holds and what the queue knows are brought together.
+
+    Raises:
+        WrongUse: the folder cannot be used, holds other things, or another node uses it.
+        UnusableData: its queue cannot be used.
+    """
     spool = Spool(folder)
     with spool.lock():
-        queue = Queue(folder)
-        try:
-            spool.sweep(queue)
-            yield Door(queue, spool, least_free_megabytes * MEGABYTE)
-        finally:
-            queue.close()
+        put_journal_aside(spool, log)
+        with closing(Queue(folder)) as queue:
+            door = Door(queue, spool, least_free_megabytes * MEGABYTE)
+            recover(door, log)
+            yield door
 
 
 def bury_strays(books: Books, destinations: Iterable[str]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +25,18 @@ from bonexage.node.books import Books
 from bonexage.node.commitment import ask_commitment, expired, is_offered, noted_report
 from bonexage.node.config import Destination, NodeConfig
 from bonexage.node.judging import SOP_CLASSES
-from bonexage.node.queue import DELIVERED, STORED, Delivery, Film
+from bonexage.node.queue import DAMAGED, DEAD, DELIVERED, MISSING, STORED, Delivery, Film
+from bonexage.node.taking import content_hash
 from bonexage.node.tls import calling_context
 
 # How long an association is kept open for a report of commitment that comes over it.
 REPORT_SECONDS: Final = 2.0
+# Of an OSError: the name is at fault; one place in a folder is; the machine is, and no file.
+_OF_THE_NAME: Final = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+_OF_ONE_PLACE: Final = frozenset(
+    {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EACCES, errno.EPERM}
+)
+_OF_THE_MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _SYNTAXES: Final = [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian]
 
 
@@ -35,12 +45,16 @@ class Answer:
     """What came of sending a result.
 
     Attributes:
-        state: the delivery's new state; '' where it was refused.
-        reason: why it was refused, without anything that the archive wrote.
+        state: the delivery's new state; '' where it was refused, `DEAD` where it can never be sent.
+        reason: why it was refused or cannot be sent, without anything that the archive wrote.
     """
 
     state: str
     reason: str = ""
+
+
+class BadResult(Exception):
+    """A result that can never be sent as it is, and why; all else that waits is sent."""
 
 
 class Away(Exception):
@@ -82,8 +96,11 @@ def to_archive(destination: Destination, config: NodeConfig, books: Books) -> Se
         try:
             committing = destination.commitment and is_offered(association)
             for delivery in deliveries:
-                path = books.spool.results_of(delivery.film) / delivery.file
-                yield delivery, _stored(association, path, delivery, STORED if committing else DELIVERED)
+                try:
+                    answer = _stored(association, books, delivery, STORED if committing else DELIVERED)
+                except BadResult as error:
+                    answer = Answer(DEAD, str(error))
+                yield delivery, answer
             if _commit(association, queue.due(destination.name, STORED), committing, books, config):
                 answered.wait()
         finally:
@@ -106,12 +123,44 @@ def to_folder(folder: Path, books: Books, place: Callable[[Film], str]) -> Send:
         for delivery in deliveries:
             target = folder / place(books.queue.film(delivery.film)) / delivery.file
             try:
-                write_durably(target, (books.spool.results_of(delivery.film) / delivery.file).read_bytes())
-            except OSError as error:
-                raise Away(f"the folder cannot be written to ({error.strerror})") from None
-            yield delivery, Answer(DELIVERED)
+                answer = _written(folder, target, _content(books, delivery))
+            except BadResult as error:
+                answer = Answer(DEAD, str(error))
+            yield delivery, answer
 
     return send
+
+
+def _written(folder: Path, target: Path, content: bytes) -> Answer:
+    """Write a result to a file in a folder; raises `Away` where the folder takes none at all."""
+    try:
+        write_durably(target, content)
+    except OSError as error:
+        reason = f"the folder cannot be written to ({error.strerror})"
+        if error.errno in _OF_THE_NAME:
+            raise BadResult(f"the folder takes no file of this name ({error.strerror})") from None
+        if error.errno in _OF_ONE_PLACE and os.access(folder, os.W_OK | os.X_OK):
+            return Answer("", reason)
+        raise Away(reason) from None
+    return Answer(DELIVERED)
+
+
+def _content(books: Books, delivery: Delivery) -> bytes:
+    """A result's bytes as they were made.
+
+    Raises:
+        BadResult: its file is gone, or holds something else.
+        OSError: the state folder cannot be read.
+    """
+    try:
+        content = (books.spool.results_of(delivery.film) / delivery.file).read_bytes()
+    except OSError as error:
+        if error.errno in _OF_THE_MACHINE or not books.spool.results.is_dir():
+            raise
+        raise BadResult(MISSING if isinstance(error, FileNotFoundError) else DAMAGED) from None
+    if delivery.sha256 and content_hash(content) != delivery.sha256:
+        raise BadResult(DAMAGED)
+    return content
 
 
 def answers_echo(destination: Destination, config: NodeConfig) -> bool:
@@ -147,15 +196,18 @@ def _entity(destination: Destination, config: NodeConfig) -> AE:
     return entity
 
 
-def _stored(association: Association, path: Path, delivery: Delivery, state: str) -> Answer:
+def _stored(association: Association, books: Books, delivery: Delivery, state: str) -> Answer:
+    content = _content(books, delivery)
     if not association.is_established:
         raise Away("the connection broke")
     if not any(each.abstract_syntax == delivery.sop_class for each in association.accepted_contexts):
         return Answer("", "the archive takes no objects of this kind")
     try:
-        status = _status(association.send_c_store(dcmread(path)))
+        status = _status(association.send_c_store(dcmread(BytesIO(content))))
     except RuntimeError:  # it broke since it was looked at
         raise Away("the connection broke") from None
+    except Exception:  # pydicom and pynetdicom raise nearly everything on an object that is not whole
+        raise BadResult(DAMAGED) from None
     if status is None:
         raise Away("the archive did not answer")
     # PS3.4 table B.2-1: B000 to BFFF are warnings of an object that was stored.

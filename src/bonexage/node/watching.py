@@ -8,6 +8,8 @@ import re
 import sqlite3
 import stat
 import threading
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,23 +19,29 @@ from typing import Final
 
 from bonexage.assessment import Assessment, Failure
 from bonexage.disk import write_durably
-from bonexage.errors import BonexageError, ConflictingFilm, RefusedRadiograph, UnreadableFile, WrongUse
+from bonexage.errors import (
+    BonexageError,
+    ConflictingFilm,
+    MissingExtra,
+    RefusedRadiograph,
+    UnreadableFile,
+    WrongUse,
+)
 from bonexage.logline import error_facts
 from bonexage.model.assessor import Outcome
 from bonexage.node.books import Books
 from bonexage.node.config import Delivery as Limits
-from bonexage.node.judging import Judge, Judged, NoFilm, judge_film, status_of
+from bonexage.node.judging import Judge, Judged, NoFilm, Unreferable, judge_film, status_of
 from bonexage.node.logs import Log, libraries_without_words
 from bonexage.node.metrics import new_counters
 from bonexage.node.queue import ASSESSED, WAITING, Film, Result
 from bonexage.node.running import at_work, opened_state
 from bonexage.node.sending import to_folder
-from bonexage.node.taking import DiskFull, Door, content_hash
+from bonexage.node.spool import REASON
+from bonexage.node.taking import DiskFull, Door, content_hash, uid_of
 from bonexage.node.working import Work
-from bonexage.reading.dicom import read_identity
 from bonexage.reading.dicom_meta import is_dicom
-from bonexage.reading.files import MAX_BYTES, is_film
-from bonexage.reading.images import decode_image
+from bonexage.reading.files import MAX_BYTES, decode_film_bytes, is_film
 from bonexage.reports.capture import ON_PAPER, as_pdf, draw_capture
 from bonexage.reports.film import film_report
 from bonexage.reports.item import Picture
@@ -45,7 +53,10 @@ OUT: Final = "out"
 ROW: Final = "reading.json"
 SHEET: Final = "report.pdf"
 STATE: Final = ".bonexage"
-_LONGEST_NAME: Final = 80
+# Bytes of UTF-8. With a hash behind it the name stays below the 143 that encrypted file systems allow.
+_LONGEST_STEM: Final = 78
+# So often in a row a file that cannot be read is tried, as long as it does not change.
+_MOST_READS: Final = 3
 
 Stamp = tuple[int, int]
 """Size and time of change of a file, in nanoseconds: what has them as before has not grown."""
@@ -76,11 +87,8 @@ def run_watch(watch: Watch, judge: Judge, limits: Limits, log: Log, stop: thread
     Raises:
         WrongUse: a folder cannot be used, or another node uses the state folder.
     """
-    if not watch.inbox.is_dir():
-        raise WrongUse(
-            "there is no such folder", remedy="Name one that films are put into", subject=str(watch.inbox)
-        )
-    with libraries_without_words(log), opened_state(watch.state, least_free_megabytes=0) as door:
+    _check_folders(watch)
+    with libraries_without_words(log), opened_state(watch.state, 0, log) as door:
         books = Books(door.queue, door.spool, log)
         counters = new_counters(door.queue, door.spool.free_bytes)
         work = Work(
@@ -100,24 +108,59 @@ def run_watch(watch: Watch, judge: Judge, limits: Limits, log: Log, stop: thread
     log("stopped")
 
 
+def _check_folders(watch: Watch) -> None:
+    if not watch.inbox.is_dir():
+        raise WrongUse(
+            "there is no such folder", remedy="Name one that films are put into", subject=str(watch.inbox)
+        )
+    state, inbox = watch.state.resolve(), watch.inbox.resolve()
+    if state in (inbox, *inbox.parents):
+        raise WrongUse(
+            "the folder that films are put into lies in the state folder, or is that",
+            remedy="Name another folder with --state",
+            subject=str(watch.state),
+        )
+
+
 def place_of(film: Film) -> str:
-    """The folder of a film's results: its name and the start of its hash, so that no two films share one."""
-    stem = re.sub(r"[^\w.-]+", "-", PurePath(film.name).stem).strip("-.")[:_LONGEST_NAME]
-    return f"{stem or 'film'}-{film.sha256[:8]}"
+    """The folder of a film's results: its name and its whole hash, so that no two films share one."""
+    return _place(film.name, film.sha256)
+
+
+def _place(name: str, sha256: str) -> str:
+    stem = re.sub(r"[^\w.-]+", "-", PurePath(name).stem).encode()[:_LONGEST_STEM].decode(errors="ignore")
+    return f"{stem.strip('-.') or 'film'}-{sha256}"
+
+
+def shown_name(path: PurePath) -> str:
+    """A path as text for the queue, the results and their folder.
+
+    What UTF-8 cannot hold and control characters are shown as escapes.
+    """
+    return "".join(
+        each.encode("unicode_escape").decode() if unicodedata.category(each) in ("Cc", "Cs") else each
+        for each in str(path)
+    )
 
 
 def judge_file(judge: Judge, data: bytes, film: Film) -> Judged:
-    """Judge a film of any kind: its row, its DICOM results or else a sheet, and FHIR where that is wished."""
+    """Judge a film of any kind: its row, and DICOM results with FHIR where that is wished, or else a sheet.
+
+    A DICOM film to which no result can refer gives a sheet, and a file with the reason.
+    """
+    files = {}
     if is_dicom(data):
         try:
             judged = judge_film(judge, data, film.uid)
             return _with_row(judged, film)
+        except Unreferable as error:
+            files[REASON] = f"No DICOM results: {error}\n".encode()
         except NoFilm as error:
-            outcome: Outcome = Failure(film.name, Subject(), error, judge.assessor.model)
-            return _with_row(Judged(status_of(outcome), {}, (), outcome), film)
+            failure = Failure(film.name, Subject(), error, judge.assessor.model)
+            return _with_row(Judged(status_of(failure), {}, (), failure), film)
     outcome, picture = _read_picture(judge, data, film)
-    files = {SHEET: _sheet(judge, outcome, picture, film)}
-    return _with_row(Judged(status_of(outcome), files, (Result(SHEET),), outcome), film)
+    files[SHEET] = _sheet(judge, outcome, picture, film)
+    return _with_row(Judged(status_of(outcome), files, tuple(map(Result, files)), outcome), film)
 
 
 def _with_row(judged: Judged, film: Film) -> Judged:
@@ -125,7 +168,7 @@ def _with_row(judged: Judged, film: Film) -> Judged:
     row = json.dumps(record(outcome), ensure_ascii=False, indent=1)
     return replace(
         judged,
-        files={**judged.files, ROW: f"{row}\n".encode(errors="backslashreplace")},
+        files={**judged.files, ROW: f"{row}\n".encode()},
         results=(*judged.results, Result(ROW)),
     )
 
@@ -133,10 +176,10 @@ def _with_row(judged: Judged, film: Film) -> Judged:
 def _read_picture(judge: Judge, data: bytes, film: Film) -> tuple[Outcome, Picture | None]:
     picture, name = None, film.name or place_of(film)
     try:
-        radiograph = decode_image(data, name)
+        radiograph = decode_film_bytes(data, name)
         picture = radiograph.pixels
         return judge.assessor.assess(radiograph, coverage=judge.coverage), picture
-    except (UnreadableFile, RefusedRadiograph) as error:
+    except (UnreadableFile, RefusedRadiograph, MissingExtra) as error:
         return Failure(name, Subject(), error, judge.assessor.model), picture
 
 
@@ -148,57 +191,106 @@ def _sheet(judge: Judge, outcome: Outcome, picture: Picture | None, film: Film) 
 
 
 def stamps(watch: Watch) -> dict[Path, Stamp]:
-    """The files in the inbox and below by their stamps; nothing hidden, and nothing of the outbox."""
-    found: dict[Path, Stamp] = {}
-    outbox = watch.outbox.absolute()
+    """The files in the inbox and below by their stamps; nothing hidden, nor of the outbox or the state."""
+    files: dict[Path, Stamp] = {}
+    ours = {watch.outbox.absolute(), watch.state.absolute()}
     for folder, inner, names in os.walk(watch.inbox):
         here = Path(folder)
-        inner[:] = [name for name in inner if not name.startswith(".") and (here / name).absolute() != outbox]
+        inner[:] = [
+            name for name in inner if not name.startswith(".") and (here / name).absolute() not in ours
+        ]
         for name in names:
             with suppress(OSError):
                 if not name.startswith("."):
-                    status = (here / name).stat()
-                    found[here / name] = (status.st_size, status.st_mtime_ns)
-    return found
+                    files[here / name] = _stamp((here / name).stat())
+    return files
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns
+
+
+class NotNow(Exception):
+    """A file that changed while it was read."""
 
 
 class Taker:
-    """Takes films that have not grown since they were looked at last, each once."""
+    """Takes films that have not grown since they were looked at last, each once.
+
+    Whatever a file is or is called, the next one is taken.
+    """
 
     def __init__(self, watch: Watch, door: Door, deidentify: bool, log: Log) -> None:
         self._watch, self._door, self._deidentify, self._log = watch, door, deidentify, log
         self._before: Mapping[Path, Stamp] = {}
         self._seen: dict[Path, Stamp] = {}
+        self._failed: Counter[tuple[Path, Stamp]] = Counter()
 
     def look(self) -> bool:
         """Take what is ready; returns whether nothing in the folder is left to be taken."""
         now = stamps(self._watch)
         new = {path: stamp for path, stamp in now.items() if self._seen.get(path) != stamp}
         for path, stamp in sorted(new.items()):
-            if self._before.get(path) == stamp and self._take(path):
+            if self._before.get(path) == stamp and self._is_dealt_with(path, stamp):
                 self._seen[path] = stamp
         self._before = now
         self._seen = {path: stamp for path, stamp in self._seen.items() if path in now}
+        self._failed = Counter(
+            {key: count for key, count in self._failed.items() if now.get(key[0]) == key[1]}
+        )
         return all(self._seen.get(path) == stamp for path, stamp in now.items())
 
-    def _take(self, path: Path) -> bool:
+    def _is_dealt_with(self, path: Path, stamp: Stamp) -> bool:
         """Take one film; returns whether it is not to be looked at again as it is."""
-        name = "" if self._deidentify else str(path.relative_to(self._watch.inbox))
         try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode) or not is_film(path):
-                return True
+            data = self._bytes_of(path, stamp)
+        except (FileNotFoundError, NotNow):
+            return False
+        except (OSError, MemoryError) as error:
+            self._log("not-taken", **error_facts(error))
+            self._failed[path, stamp] += 1
+            return isinstance(error, PermissionError) or self._failed[path, stamp] >= _MOST_READS
+        if data is None:
+            return True
+        name = "" if self._deidentify else shown_name(path.relative_to(self._watch.inbox))
+        try:
+            return self._take(data, name)
+        except (OSError, sqlite3.Error, DiskFull) as error:  # our disk's fault, and not the file's
+            self._log("not-taken", **error_facts(error))
+            return False
+        except Exception as error:  # one file must not keep others waiting
+            self._log("unforeseen", **error_facts(error))
+            return True
+
+    def _bytes_of(self, path: Path, stamp: Stamp) -> bytes | None:
+        """The bytes of a film that is as it was; None for what is no film.
+
+        Raises:
+            NotNow: it changed.
+            OSError: it cannot be read.
+        """
+        if not stat.S_ISREG(path.stat().st_mode) or not is_film(path):
+            return None
+        # Not to wait for a writer where a pipe has taken the file's place.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return None
             if status.st_size > MAX_BYTES:
                 self._log("not-taken", reason="the file is too large", bytes=status.st_size)
-                return True
-            data = path.read_bytes()
-            try:
-                number = self._door.take(_uid_of(data), data, name)
-            except ConflictingFilm as error:
+                return None
+            data = file.read(MAX_BYTES + 1)
+            if _stamp(status) != stamp or _stamp(os.fstat(file.fileno())) != stamp or len(data) != stamp[0]:
+                raise NotNow
+        return data
+
+    def _take(self, data: bytes, name: str) -> bool:
+        try:
+            number = self._door.take(uid_of(data), data, name)
+        except ConflictingFilm as error:
+            if not self._door.queue.took(content_hash(data)):
                 return self._refused(data, name, error)
-        except (OSError, sqlite3.Error, DiskFull) as error:
-            self._log("not-taken", **error_facts(error))
-            return isinstance(error, PermissionError)
+            number = None
         if number:
             self._log("taken", film=number, bytes=len(data))
         else:
@@ -206,19 +298,11 @@ class Taker:
         return True
 
     def _refused(self, data: bytes, name: str, error: BonexageError) -> bool:
-        """Say beside the other results why there is none of this film."""
+        """Note beside the other results why there is none of this film."""
         self._log("not-taken", reason=error.problem)
-        film = Film(0, "", content_hash(data), "", name, 0.0, "", "", 0, 0.0, "")
-        write_durably(self._watch.outbox / place_of(film) / "reason.txt", f"{error}\n".encode())
+        place = self._watch.outbox / _place(name, content_hash(data))
+        write_durably(place / REASON, f"{error}\n".encode(errors="backslashreplace"))
         return True
-
-
-def _uid_of(data: bytes) -> str:
-    """A DICOM film's UID; of any other file, and of one that has none, its hash."""
-    if is_dicom(data):
-        with suppress(UnreadableFile):
-            return read_identity(data, "").sop_uid
-    return f"sha256:{content_hash(data)}"
 
 
 def _look(watch: Watch, taker: Taker, door: Door, stop: threading.Event) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bonexage.logline import error_facts
@@ -26,6 +26,7 @@ from bonexage.node.queue import (
     Result,
 )
 from bonexage.node.sending import Away, Send
+from bonexage.node.taking import content_hash
 
 # So often assessing a film is begun, be it that it fails or that the process is killed on it.
 MOST_ATTEMPTS: Final = 10
@@ -128,6 +129,9 @@ def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Res
     if film.attempts > MOST_ATTEMPTS:
         work.books.lay_film(film, DEAD, film.reason or "the node ended each time it was at work on it")
         return
+    if film.gave_up_its_uid:
+        work.books.lay_film(film, ASIDE, "it cannot be read, and another file came under its UID")
+        return
     try:
         data = work.books.spool.film(film).read_bytes()
     except FileNotFoundError:
@@ -145,9 +149,14 @@ def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Res
         reason = f"judging it failed ({type(error).__name__})"
         work.books.queue.put_film(film, WAITING, reason, next_at=at)
         return
-    work.books.spool.put_results(film, judged.files)
-    deliveries = [(name, result) for result in judged.results for name in destinations(result)]
-    work.books.queue.assessed(film, judged.status, deliveries)
+    deliveries = [
+        (name, replace(result, sha256=content_hash(judged.files[result.file])))
+        for result in judged.results
+        for name in destinations(result)
+    ]
+    files = {result.file: judged.files[result.file] for _, result in deliveries}
+    work.books.spool.put_results(film, files)
+    work.books.queue.assessed(film, judged.status, deliveries, content=judged.content)
     work.books.finish([film.number])
     seconds = time.monotonic() - began
     work.counters.judged.labels(judged.status).inc()
@@ -160,7 +169,10 @@ def _send_due(work: Work, destination: str, send: Send) -> int:
     due = work.books.queue.due(destination, WAITING, most=BATCH)
     try:
         for delivery, answer in send(due):
-            if answer.state:
+            if answer.state == DEAD:
+                work.counters.sent.labels(destination, "unusable").inc()
+                work.books.bury([delivery], answer.reason)
+            elif answer.state:
                 work.counters.sent.labels(destination, "stored").inc()
                 work.books.queue.put([delivery], answer.state, reason="")
             else:

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from bonexage.decimals import number_in
 from bonexage.errors import WrongUse
+from bonexage.spreadsheet import text_of
 from bonexage.subject import Sex
 
 MALE_COLUMN: Final = "male"
+SEX_COLUMNS: Final = ("sex", MALE_COLUMN)
+_OWN_HEADER: Final = b"file,status,sex,"
+# The names of the columns that tables are asked for, by which their delimiter is recognised.
+KNOWN_COLUMNS: Final = frozenset(
+    {
+        *("file", "id", "case id", "image id", "sex", MALE_COLUMN, "model", "status", "cautions", "coverage"),
+        *("boneage", "bone age (months)", "ground truth bone age (months)", "labelled_months"),
+        *("age_months", "bone_age_months", "interval_low_months", "interval_high_months"),
+        *("date", "birth_date"),
+    }
+)
 _MALE_WORDS: Final = {"true": Sex.MALE, "1": Sex.MALE, "false": Sex.FEMALE, "0": Sex.FEMALE}
+_DELIMITERS: Final = ",;\t|"
+# Excel's own first line, such as sep=; which names the delimiter and is no row.
+_NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n\0])"?[,;\t ]*(?:\r\n|\r|\n|\Z)', flags=re.IGNORECASE)
+_ROWS_TO_COMPARE: Final = 200
+MAX_TABLE_BYTES: Final = 256_000_000
+# How .xlsx and .ods begin, and .xls.
+_WORKBOOKS: Final = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
 
 
 @dataclass(frozen=True)
@@ -33,9 +56,14 @@ class Cell:
         )
 
 
-def read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, Cell]]]:
-    """The header in lower case, and the rows by it; empty rows are left out, a wrong row raises."""
-    header, rows = open_table(path)
+def read_table(path: Path, data: bytes | None = None) -> tuple[tuple[str, ...], list[dict[str, Cell]]]:
+    """The header in lower case, and the rows by it; empty rows are left out, a wrong row raises.
+
+    Args:
+        path: the file.
+        data: its bytes, where they have been read: a pipe gives them only once.
+    """
+    header, rows = open_table(path, data)
     sound = []
     for row in rows:
         if isinstance(row, WrongUse):
@@ -44,39 +72,122 @@ def read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, Cell]]]:
     return header, sound
 
 
-def open_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, Cell] | WrongUse]]:
-    """As `read_table`, with the error in the place of a wrong row."""
+def open_table(
+    path: Path, data: bytes | None = None
+) -> tuple[tuple[str, ...], list[dict[str, Cell] | WrongUse]]:
+    """As `read_table`, with the error in the place of a wrong row.
+
+    The text is UTF-8, or UTF-16 as spreadsheets write it. Cells are parted by comma, semicolon, tab or bar:
+    by what a first line such as `sep=;` names, else by the one that shows known columns in the header and
+    parts the rows as it parts the header.
+    """
+    text, delimiter = _without_named_delimiter(_text_of(path, table_bytes(path) if data is None else data))
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise WrongUse(
-            "the file is not UTF-8 text", remedy="Save it anew as 'CSV UTF-8'", subject=str(path)
-        ) from None
-    except OSError as error:
-        raise WrongUse(
-            f"the file cannot be read ({error.strerror or error})", remedy="Check the path", subject=str(path)
-        ) from None
-    first = text.partition("\n")[0]
-    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = tuple(name.strip().lower() for name in next(reader, []))
-        rows = list(_rows(path, header, reader))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter or _delimiter_of(text))
+        first, header = next(
+            ((number, names) for number, names in enumerate(reader, start=1) if any(map(str.strip, names))),
+            (1, []),
+        )
+        columns = tuple(name.strip().lower() for name in header)
+        _refuse_repeated(path, columns)
+        rows = list(_rows(path, columns, reader, first + 1))
     except csv.Error as error:
         raise WrongUse(
             f"the file is not a CSV table ({error})", remedy="Save it anew as CSV", subject=str(path)
         ) from None
     if not rows:
         raise WrongUse("the file has no rows", remedy="Give a header and a row a film", subject=str(path))
-    return header, rows
+    return columns, rows
+
+
+def _refuse_repeated(path: Path, columns: tuple[str, ...]) -> None:
+    """Raise WrongUse where a known column stands twice: which of the two holds what is meant is not known."""
+    for column in columns:
+        if column in KNOWN_COLUMNS and columns.count(column) > 1:
+            raise WrongUse(
+                f"the column {column!r} stands in the header {columns.count(column)} times",
+                remedy="Leave one of them",
+                subject=str(path),
+            )
+
+
+def table_bytes(path: Path) -> bytes:
+    """The bytes of a table.
+
+    Raises:
+        WrongUse: the file cannot be read, is too large for a table, or is a workbook.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TABLE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WrongUse(
+            f"the file cannot be read ({reason})", remedy="Check the path", subject=str(path)
+        ) from None
+    if len(data) > MAX_TABLE_BYTES:
+        raise WrongUse(
+            f"the file is larger than {MAX_TABLE_BYTES // 1_000_000} MB, too large for a table",
+            remedy="Give a CSV file, in parts where it has so many rows",
+            subject=str(path),
+        )
+    if data.startswith(_WORKBOOKS):
+        raise WrongUse(
+            "the file is a workbook of a spreadsheet, not a CSV table",
+            remedy="Save its sheet as 'CSV UTF-8' and give that file",
+            subject=str(path),
+        )
+    return data
+
+
+def _text_of(path: Path, data: bytes) -> str:
+    try:
+        # A table of our own also holds the names of files that are no text, as the system gives them.
+        own = data.startswith(_OWN_HEADER)
+        return data.decode(_encoding_of(data), errors="surrogateescape" if own else "strict")
+    except UnicodeDecodeError:
+        raise WrongUse(
+            "the file is neither UTF-8 nor UTF-16 text",
+            remedy="Save it anew as 'CSV UTF-8'",
+            subject=str(path),
+        ) from None
+
+
+def _encoding_of(data: bytes) -> str:
+    """UTF-8, or UTF-16 where its mark or the zero byte of a first ASCII letter shows it."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if data[1:2] == b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if data[:1] == b"\0" else "utf-8-sig"
+
+
+def _without_named_delimiter(text: str) -> tuple[str, str]:
+    """The table after a first line such as `sep=;`, and the delimiter that the line names, or ''."""
+    named = _NAMED_DELIMITER.match(text)
+    return (text[named.end() :], named[1]) if named else (text, "")
+
+
+def _delimiter_of(text: str) -> str:
+    """The mark that parts a table: it shows known names in the header, and parts the rows as the header."""
+
+    def fitness(delimiter: str) -> tuple[int, float, int]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows = [row for row in islice(reader, _ROWS_TO_COMPARE) if any(map(str.strip, row))]
+        if not rows or len(rows[0]) < 2:
+            return 0, 0.0, 0
+        known = sum(name.strip().lower() in KNOWN_COLUMNS for name in rows[0])
+        return known, sum(len(row) == len(rows[0]) for row in rows) / len(rows), len(rows[0])
+
+    return max(_DELIMITERS, key=fitness)
 
 
 def _rows(
-    path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
+    path: Path, header: tuple[str, ...], reader: Iterator[list[str]], first: int
 ) -> Iterator[dict[str, Cell] | WrongUse]:
-    """Each row by its header, numbered as a spreadsheet numbers them: the header is row 1."""
-    for number, texts in enumerate(reader, start=2):
-        cells = [text.strip() for text in texts]
+    """Each row by its header, numbered as a spreadsheet numbers them, from `first`."""
+    for number, texts in enumerate(reader, start=first):
+        cells = [text_of(text) for text in texts]
         if not any(cells):
             continue
         if len(cells) > len(header) and any(cells[len(header) :]):
@@ -105,7 +216,7 @@ def column_of(path: Path, header: tuple[str, ...], wanted: tuple[str, ...]) -> s
 def months_in(cell: Cell, most: float) -> float:
     """The number of months in a cell, from 0 to `most`; anything else raises."""
     try:
-        months = float(cell.text)
+        months = number_in(cell.text, most)
     except ValueError:
         months = math.nan
     if not 0 <= months <= most:
@@ -126,3 +237,19 @@ def sex_in(cell: Cell) -> Sex:
     except WrongUse:
         remedy = f"Write M or F, or True or False under {MALE_COLUMN!r}"
         raise cell.error(f"{cell.text!r} is not a sex", remedy) from None
+
+
+def sex_of(row: Mapping[str, Cell]) -> Sex:
+    """The sex that a row states under `sex`, under `male` or under both; UNKNOWN where it states none.
+
+    Raises:
+        WrongUse: a cell is no sex, or the two differ.
+    """
+    cells = [row[column] for column in SEX_COLUMNS if column in row and row[column].text]
+    sexes = {sex: cell for cell in cells if (sex := sex_in(cell)) is not Sex.UNKNOWN}
+    if len(sexes) > 1:
+        raise cells[-1].error(
+            f"{cells[-1].text!r} contradicts {cells[0].text!r} under {cells[0].column!r}",
+            "Correct one of the two cells",
+        )
+    return next(iter(sexes), Sex.UNKNOWN)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
+import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import dcmread
-from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
+from pydicom.filereader import read_partial
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.sequence import Sequence
 
 from bonexage.assessment import Caution
-from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
+from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.radiograph import Stated
-from bonexage.reading.dicom_header import numbers, spacing_of, stated_by, text, tones_of
-from bonexage.reading.dicom_meta import DIRECTORY, OWN_MODEL, file_meta
-from bonexage.reading.images import MAX_PIXELS, too_large
-from bonexage.reading.tones import show, stored_values
+from bonexage.reading.confined import MAX_PIXELS
+from bonexage.reading.dicom_header import aspect_of, spacing_of, stated_by, tones_of
+from bonexage.reading.dicom_meta import DIRECTORY, MAGIC, OWN_MODEL, PREAMBLE, file_meta
+from bonexage.reading.dicom_pixels import GREY, PALETTE, StoredPixels, stored_pixels
+from bonexage.reading.dicom_tables import palette_grey
+from bonexage.reading.dicom_values import text, whole_number
+from bonexage.reading.tones import Tones, show, stored_values
 
 MOST_NESTED: Final = 32
 """Sequences in one another; the standard's films need fewer than ten."""
@@ -49,7 +50,9 @@ FILM_CLASSES: Final = frozenset(
 FILM_MODALITIES: Final = frozenset({"", "CR", "DX", "DR", "RG", "OT", "SC"})
 # Any of these makes a data set of what was parsed without a preamble.
 _SIGNS: Final = ("SOPClassUID", "Rows", "PatientID", "DirectoryRecordSequence")
-_GREY: Final = ("MONOCHROME1", "MONOCHROME2")
+_SEGMENTS: Final = "SegmentedRedPaletteColorLookupTableData"
+_PIXEL_DATA: Final = 0x7FE00010
+_END_OF_ITEMS: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 VIEW_REFUSED: Final = Caution(
     "view-unusable", "The header's window or lookup table shows nothing, so it was not used."
@@ -60,6 +63,9 @@ FOR_PROCESSING: Final = Caution(
     "the model learned from.",
 )
 
+# A hand takes up more than a tenth of a film.
+_BRIGHT: Final = 90.0
+_MODALITY: Final = re.compile(r"[A-Z]{2,4}")
 _FILM: Final = "Give the film itself, a CR, DX or Secondary Capture image of the hand"
 _AGAIN: Final = "Export the film again, or convert it to PNG"
 
@@ -73,6 +79,7 @@ class DicomFilm:
         bits: bits of a stored value.
         lossy: whether the picture was ever packed with loss.
         spacing_mm: size of a pixel (row, column), or None.
+        aspect: height of a pixel over its width.
         stated: what the header states of the film.
         cautions: what is to be known of it.
     """
@@ -81,6 +88,7 @@ class DicomFilm:
     bits: int
     lossy: bool
     spacing_mm: tuple[float, float] | None
+    aspect: float
     stated: Stated
     cautions: tuple[Caution, ...]
 
@@ -100,33 +108,38 @@ def decode_film(data: bytes, *, page: int | None = None, most_pixels: int = MAX_
     """
     dataset = read_dataset(data)
     _check_kind(dataset)
-    index = _frame_index(dataset, page)
-    _check_size(dataset, most_pixels)
-    grey, bits, cautions = _decoded(dataset, index)
+    index, frames = _frame_index(dataset, page)
+    stored = stored_pixels(dataset, index, frames, most_pixels)
+    grey, bits, cautions = _picture(dataset, stored)
     stated, of_subject = stated_by(dataset)
     spacing, of_spacing = spacing_of(dataset)
+    aspect, of_aspect = aspect_of(dataset, spacing)
     raw = dataset.get("SOPClassUID") == uid.DigitalXRayImageStorageForProcessing
     return DicomFilm(
         grey=grey,
         bits=bits,
-        lossy=_is_lossy(dataset),
+        lossy=stored.lossy or _is_lossy(dataset),
         spacing_mm=spacing,
+        aspect=aspect,
         stated=stated,
-        cautions=(*cautions, *of_subject, *of_spacing, *((FOR_PROCESSING,) if raw else ())),
+        cautions=(*cautions, *of_subject, *(of_spacing or of_aspect), *((FOR_PROCESSING,) if raw else ())),
     )
 
 
 def read_dataset(data: bytes) -> FileDataset:
-    """Parse a DICOM file, also one without preamble.
+    """Parse a DICOM file, also one without preamble, and one whose packed pixels lack their end.
 
     Raises:
         UnreadableFile: it is none, it is damaged, or it unpacks to more than `MAX_INFLATED` bytes.
     """
+    if data.startswith(MAGIC):
+        data = bytes(PREAMBLE) + data
     meta = file_meta(data)
     if meta.transfer_syntax == uid.DeflatedExplicitVRLittleEndian:
         _check_inflated(memoryview(data)[meta.end :])
     try:
-        dataset = dcmread(io.BytesIO(data), force=True)
+        # pydicom gives nothing of a file that ends before the fragments of its pixels do.
+        dataset = _parsed(data) or _parsed(data + _END_OF_ITEMS)
         known = any(keyword in dataset for keyword in _SIGNS)
         too_deep = _is_too_deep(dataset)
     except InvalidDicomError:
@@ -146,6 +159,11 @@ def read_dataset(data: bytes) -> FileDataset:
     return dataset
 
 
+def _parsed(data: bytes) -> FileDataset:
+    """What pydicom reads up to the pixels; what follows them, padding or rubbish, is left alone."""
+    return read_partial(io.BytesIO(data), stop_when=lambda tag, _vr, _length: tag > _PIXEL_DATA, force=True)
+
+
 def _is_too_deep(dataset: FileDataset) -> bool:
     """Whether parsed sequences lie more than `MOST_NESTED` deep, however deep the parser could go."""
     level: list[Dataset] = [dataset]
@@ -163,7 +181,7 @@ def _is_too_deep(dataset: FileDataset) -> bool:
 
 
 def files_of_disc(data: bytes) -> list[list[str]]:
-    """What a DICOMDIR calls images, each as the parts of its path.
+    """What a DICOMDIR calls images, each as the parts of its path; some write a path into one part.
 
     Raises:
         UnreadableFile: it is none, or damaged.
@@ -179,7 +197,12 @@ def files_of_disc(data: bytes) -> list[list[str]]:
         raise UnreadableFile(
             f"the disc's index is damaged ({type(error).__name__})", remedy="Give the films themselves"
         ) from None
-    return [[image] if isinstance(image, str) else [str(part) for part in image] for image in images if image]
+    files = [_parts([image] if isinstance(image, str) else list(image)) for image in images if image]
+    return [parts for parts in files if parts]
+
+
+def _parts(written: list[Any]) -> list[str]:
+    return [part for each in written for part in str(each).replace("\\", "/").split("/") if part != "."]
 
 
 def _check_inflated(packed: memoryview) -> None:
@@ -213,8 +236,19 @@ def _check_kind(dataset: FileDataset) -> None:
         if any(keyword in dataset for keyword in ("FloatPixelData", "DoubleFloatPixelData")):
             raise RefusedRadiograph("the picture holds measured values, not a radiograph", remedy=_FILM)
         raise UnreadableFile(f"this DICOM file{_named(kind)} holds no picture", remedy=_FILM)
-    if (kind and kind not in FILM_CLASSES) or text(dataset, "Modality").upper() not in FILM_MODALITIES:
+    if kind and kind not in FILM_CLASSES:
         raise RefusedRadiograph(f"this DICOM picture{_named(kind)} is no radiograph", remedy=_FILM)
+    modality = text(dataset, "Modality").upper()
+    if modality not in FILM_MODALITIES:
+        raise RefusedRadiograph(
+            f"this DICOM picture{_named(kind)} is no radiograph: its Modality is {modality_name(modality)}",
+            remedy="If it is a radiograph of a hand, set its Modality to DX or CR, or convert it to PNG",
+        )
+
+
+def modality_name(modality: str) -> str:
+    """A Modality (0008,0060) as it may be shown: where it is no short code, anything may stand there."""
+    return modality if _MODALITY.fullmatch(modality) else "none that is known"
 
 
 def _named(kind: str) -> str:
@@ -223,120 +257,69 @@ def _named(kind: str) -> str:
     return "" if name == kind else f" ({name.replace(' Storage', '')})"
 
 
-def _frame_index(dataset: FileDataset, page: int | None) -> int:
-    frames = int((numbers(dataset, "NumberOfFrames") or [1])[0])
+def _frame_index(dataset: FileDataset, page: int | None) -> tuple[int, int]:
+    """The frame that is asked for, from 0, and how many there are."""
+    frames = max(1, whole_number(dataset, "NumberOfFrames", 1))
     if page is None and frames > 1:
         raise UnreadableFile(
             f"the file holds {frames} frames and none was named",
             remedy=f"Name the page that shows the hand, 1 to {frames}, or give it as a file of its own",
         )
-    if page is not None and not 1 <= page <= max(1, frames):
-        raise UnreadableFile(f"there is no page {page}", remedy=f"Name a page from 1 to {max(1, frames)}")
-    return (page or 1) - 1
+    if page is not None and not 1 <= page <= frames:
+        raise UnreadableFile(f"there is no page {page}", remedy=f"Name a page from 1 to {frames}")
+    return (page or 1) - 1, frames
 
 
-def _check_size(dataset: FileDataset, most_pixels: int) -> None:
-    size = [*numbers(dataset, "Rows")[:1], *numbers(dataset, "Columns")[:1]]
-    if len(size) != 2 or min(size) < 1:
-        raise UnreadableFile("the header does not say how large the picture is", remedy=_AGAIN)
-    if size[0] * size[1] > most_pixels:
-        raise too_large(most_pixels)
-
-
-def _decoded(dataset: FileDataset, index: int) -> tuple[NDArray[np.float32], int, tuple[Caution, ...]]:
-    """The picture in [0, 1], its bits, and what is to be known of it."""
-    try:
-        syntax = dataset.file_meta.get("TransferSyntaxUID") or _plain_syntax(dataset)
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise UnreadableFile("its pixels are packed in a way that is not known", remedy=_AGAIN) from None
-    deep = syntax == uid.JPEGExtended12Bit and numbers(dataset, "BitsStored") > [8]
-    if not (_has_gdcm() if deep else decoder.is_available):
-        raise UnreadableFile(
-            f"there is no decoder for its pixels ({uid.UID(syntax).name})",
-            remedy="Install it with: pip install 'bonexage[dicom]'",
-        )
-    try:
-        if deep:
-            pixels, how = _extended(dataset, index)
-        else:
-            # What lies in a cell beside the value is taken off below, wherever it lies.
-            only = {"correct_unused_bits": False}
-            pixels, how = decoder.as_array(dataset, index=index, **only)  # type: ignore[arg-type]
-        return _shown(dataset, pixels, how, encapsulated=uid.UID(syntax).is_encapsulated)
-    except (MemoryError, BonexageError):
-        raise
-    except Exception as error:  # decoders raise nearly everything on damaged pixels
-        raise UnreadableFile(
-            f"the pixels are damaged, cut short or not as the header says ({type(error).__name__})",
-            remedy=_AGAIN,
-        ) from None
-
-
-def _has_gdcm() -> bool:
-    return importlib.util.find_spec("gdcm") is not None
-
-
-def _extended(dataset: FileDataset, index: int) -> tuple[NDArray[Any], dict[str, Any]]:
-    """A frame of JPEG Extended with 12 bits, which GDCM decodes and pydicom's plugin for it refuses."""
-    import gdcm
-
-    runner = DecodeRunner(uid.JPEGExtended12Bit)
-    runner.set_source(dataset)
-    fragment, fragments = gdcm.Fragment(), gdcm.SequenceOfFragments.New()
-    fragment.SetByteStringValue(get_frame(dataset.PixelData, index, number_of_frames=runner.number_of_frames))
-    fragments.AddFragment(fragment)
-    pixels = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    pixels.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((runner.columns, runner.rows, 1))
-    image.SetDataElement(pixels)
-    grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-    packed = gdcm.TransferSyntax.GetTSType(str(runner.transfer_syntax))
-    image.SetTransferSyntax(gdcm.TransferSyntax(packed))
-    bits, signed = runner.bits_stored, runner.pixel_representation
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, signed))
-    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")  # GDCM gives bytes as text
-    cells = np.frombuffer(buffer, "<u2").reshape(runner.rows, runner.columns)
-    return cells, runner.pixel_properties(as_frame=True)
-
-
-def _plain_syntax(dataset: FileDataset) -> str:
-    """How a file without file meta information is written, by what the parser found."""
-    implicit, little = dataset.original_encoding
-    if implicit:
-        return uid.ImplicitVRLittleEndian
-    return uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
-
-
-def _shown(
-    dataset: FileDataset, pixels: NDArray[Any], how: dict[str, Any], *, encapsulated: bool
+def _picture(
+    dataset: FileDataset, stored: StoredPixels
 ) -> tuple[NDArray[np.float32], int, tuple[Caution, ...]]:
-    bits = int(how["bits_stored"])
-    kind = str(how["photometric_interpretation"])
-    if kind == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, dataset)
-        bits = pixels.dtype.itemsize * 8
+    """The picture in [0, 1], its bits, and what is to be known of it."""
+    pixels, bits = stored.cells, stored.bits
     if pixels.ndim == 3:
-        eight = pixels if pixels.dtype == np.uint8 else (pixels >> max(0, bits - 8)).astype(np.uint8)
-        grey = np.asarray(Image.fromarray(eight[..., :3]).convert("L"), dtype=np.float32)
-        return grey / np.float32(255), bits, ()
-    if kind not in _GREY:
+        return _grey_of_colour(pixels, bits), bits, ()
+    if stored.kind not in (*GREY, PALETTE):
         raise UnreadableFile("the header does not say how its values are to be shown", remedy=_AGAIN)
-    signed = bool(how["pixel_representation"])
-    high = bits - 1 if encapsulated else int((numbers(dataset, "HighBit") or [bits - 1])[0])
     cell = pixels.dtype.itemsize * 8
-    if not 1 <= bits <= high + 1 <= cell:
+    if not 1 <= bits <= stored.high_bit + 1 <= cell:
         raise UnreadableFile("the header does not say where in a pixel its value lies", remedy=_AGAIN)
-    values = stored_values(pixels, bits, high, signed=signed)
-    tones, cautions = tones_of(dataset, bits_stored=bits, signed=signed)
+    values = stored_values(pixels, bits, stored.high_bit, signed=stored.signed)
+    if stored.kind == PALETTE:
+        grey = palette_grey(values, dataset, signed=stored.signed)
+        if grey is not None:
+            return grey, bits, ()
+        if _SEGMENTS not in dataset:
+            raise UnreadableFile("the tables of its palette are missing", remedy=_AGAIN)
+        colours = apply_color_lut(values, dataset)
+        return _grey_of_colour(colours, colours.dtype.itemsize * 8), bits, ()
+    tones, cautions = tones_of(dataset, bits_stored=bits, signed=stored.signed)
+    deeper = bits - stored.stated_bits
+    if deeper > 0 and not stored.signed and _are_beyond(values, tones, stored.stated_bits):
+        values, tones = values >> deeper, replace(tones, bits_stored=stored.stated_bits)
     shown = show(values, tones)
     return shown.grey, bits, (*cautions, *((VIEW_REFUSED,) if shown.view_refused else ()))
 
 
+def _are_beyond(values: NDArray[Any], tones: Tones, stated_bits: int) -> bool:
+    """Whether a header's views are for values of the bits that it states, and the values have more.
+
+    A window for 12 bits would leave white what a codestream of 16 bits holds.
+    """
+    reach = tones.reach
+    if reach is None or reach > 2**stated_bits:
+        return False
+    return bool(np.percentile(values, _BRIGHT) >= 2**stated_bits)
+
+
+def _grey_of_colour(pixels: NDArray[Any], bits: int) -> NDArray[np.float32]:
+    """RGB `[height, width, 3]` as grey, by its upper 8 bits."""
+    eight = pixels if pixels.dtype == np.uint8 else (pixels >> max(0, bits - 8)).astype(np.uint8)
+    grey = np.asarray(Image.fromarray(eight[..., :3]).convert("L"), dtype=np.float32)
+    return grey / np.float32(255)
+
+
 def _is_lossy(dataset: FileDataset) -> bool:
     syntax = dataset.file_meta.get("TransferSyntaxUID", "")
-    lossy = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
-    return syntax in lossy or text(dataset, "LossyImageCompression") == "01"
+    return (
+        syntax in (uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
+        or text(dataset, "LossyImageCompression") == "01"
+    )

@@ -6,30 +6,22 @@ anything anywhere.
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import Any, Final, Literal
+from collections.abc import Iterator
+from typing import Final, Literal
 
-import numpy as np
 from pydicom.dataset import Dataset
 
 from bonexage.assessment import Caution
 from bonexage.radiograph import Stated
-from bonexage.reading.tones import Lut, Shape, Tones, Window
-from bonexage.subject import DAYS_A_MONTH, MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
+from bonexage.reading.aspect import is_possible
+from bonexage.reading.dicom_age import age_of
+from bonexage.reading.dicom_tables import luts_of
+from bonexage.reading.dicom_values import numbers, text
+from bonexage.reading.tones import Shape, Tones, Window
+from bonexage.subject import Sex, Subject
 
-# Months that Patient's Age and the age by Birth Date may differ beyond what the unit explains.
-AGE_TOLERANCE_MONTHS: Final = 1.0
 SPACING_MM: Final = (0.005, 5.0)
-MOST_ENTRIES: Final = 65_536
 
-AGE_UNCLEAR: Final = Caution(
-    "age-unclear", "The header's age and its birth date do not agree; its age was taken."
-)
-AGE_UNUSABLE: Final = Caution("age-unusable", "The header's age cannot be used.")
 SPACING_UNUSABLE: Final = Caution("spacing-unusable", "The header's pixel spacing cannot be used.")
 POLARITY_UNCLEAR: Final = Caution(
     "polarity-unclear",
@@ -38,21 +30,13 @@ POLARITY_UNCLEAR: Final = Caution(
 )
 
 _SEXES: Final = {"F": Sex.FEMALE, "M": Sex.MALE}
-_UNIT_MONTHS: Final = {"D": 1 / DAYS_A_MONTH, "W": 7 / DAYS_A_MONTH, "M": 1.0, "Y": 12.0}
-_DATES: Final = ("StudyDate", "AcquisitionDate", "ContentDate", "SeriesDate")
 # PS3.16 Annex L and what scanners write: terms that stand for the hand and its wrist.
 _HAND_WORDS: Final = ("HAND", "WRIST", "CARP", "BONEAGE", "BONE AGE", "BONE_AGE")
 
 
-@dataclass(frozen=True)
-class _Age:
-    months: float
-    slack_months: float
-
-
 def stated_by(dataset: Dataset) -> tuple[Stated, tuple[Caution, ...]]:
     """Sex, age, laterality, view and body part as a header states them, and what to be wary of."""
-    age, cautions = _age(dataset)
+    age, cautions = age_of(dataset)
     sex = _SEXES.get(text(dataset, "PatientSex").upper(), Sex.UNKNOWN)
     stated = Stated(
         subject=Subject(sex, age.months if age else None),
@@ -77,9 +61,22 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, tuple[Caut
         magnified = numbers(dataset, "EstimatedRadiographicMagnificationFactor")
         if keyword == "ImagerPixelSpacing" and len(magnified) == 1 and 1 <= magnified[0] <= 3:
             pair = [number / magnified[0] for number in pair]
-        if len(pair) == 2 and all(SPACING_MM[0] <= number <= SPACING_MM[1] for number in pair):
+        sized = len(pair) == 2 and all(SPACING_MM[0] <= number <= SPACING_MM[1] for number in pair)
+        if sized and is_possible(pair[0] / pair[1]):
             return (pair[0], pair[1]), ()
     return None, (SPACING_UNUSABLE,) if given else ()
+
+
+def aspect_of(dataset: Dataset, spacing_mm: tuple[float, float] | None) -> tuple[float, tuple[Caution, ...]]:
+    """Height of a pixel over its width: by its size, or else by Pixel Aspect Ratio; 1 without either."""
+    if spacing_mm:
+        return spacing_mm[0] / spacing_mm[1], ()
+    pair = numbers(dataset, "PixelAspectRatio")
+    if not pair:
+        return 1.0, ()
+    if len(pair) == 2 and min(pair) > 0 and is_possible(pair[0] / pair[1]):
+        return pair[0] / pair[1], ()
+    return 1.0, (SPACING_UNUSABLE,)
 
 
 def tones_of(dataset: Dataset, *, bits_stored: int, signed: bool) -> tuple[Tones, tuple[Caution, ...]]:
@@ -95,79 +92,12 @@ def tones_of(dataset: Dataset, *, bits_stored: int, signed: bool) -> tuple[Tones
         signed=signed,
         slope=slope[0] if usable else 1.0,
         intercept=intercept[0] if usable else 0.0,
-        modality=next(_luts(dataset, "ModalityLUTSequence", signed=signed), None),
-        views=(*_luts(dataset, "VOILUTSequence", signed=below_zero), *_windows(dataset)),
+        modality=next(luts_of(dataset, "ModalityLUTSequence", signed=signed), None),
+        views=(*luts_of(dataset, "VOILUTSequence", signed=below_zero), *_windows(dataset)),
         padding=_padding(dataset, bits_stored, signed),
         inverse=inverse,
     )
     return tones, (POLARITY_UNCLEAR,) if contradicts else ()
-
-
-def text(dataset: Dataset, keyword: str) -> str:
-    """The text of an element; the first where there are several, '' where there is none to be had."""
-    value = _value(dataset, keyword)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        value = value[0] if value else ""
-    return str(value).strip() if value is not None else ""
-
-
-def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """The finite numbers of an element; none where any of them is no number."""
-    value = _value(dataset, keyword)
-    if value is None or value == "":
-        return []
-    values = list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
-    try:
-        found = [float(one) for one in values]
-    except (TypeError, ValueError, OverflowError):
-        return []
-    return found if all(math.isfinite(number) for number in found) else []
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    try:
-        return dataset.get(keyword)
-    except Exception:  # pydicom raises nearly everything on values that are not of their kind
-        return None
-
-
-def _age(dataset: Dataset) -> tuple[_Age | None, tuple[Caution, ...]]:
-    written = text(dataset, "PatientAge").upper()
-    stated, by_date = _age_stated(written), _age_by_date(dataset)
-    if stated and by_date:
-        low = stated.months - AGE_TOLERANCE_MONTHS
-        high = stated.months + stated.slack_months + AGE_TOLERANCE_MONTHS
-        agree = low <= by_date.months <= high
-        return (by_date, ()) if agree else (stated, (AGE_UNCLEAR,))
-    found = stated or by_date
-    return found, (AGE_UNUSABLE,) if written and not found else ()
-
-
-def _age_stated(written: str) -> _Age | None:
-    """Patient's Age, such as 010Y; an age in days is exact."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", written)
-    if not match:
-        return None
-    unit = _UNIT_MONTHS[match[2]]
-    return _plausible(int(match[1]) * unit, 0.0 if match[2] == "D" else unit)
-
-
-def _age_by_date(dataset: Dataset) -> _Age | None:
-    born = _date(text(dataset, "PatientBirthDate"))
-    taken = next((day for keyword in _DATES if (day := _date(text(dataset, keyword)))), None)
-    return _plausible((taken - born).days / DAYS_A_MONTH, 0.0) if born and taken else None
-
-
-def _plausible(months: float, slack_months: float) -> _Age | None:
-    return _Age(months, slack_months) if 0 <= months <= MAX_CHRONOLOGICAL_AGE_MONTHS else None
-
-
-def _date(written: str) -> date | None:
-    match = re.fullmatch(r"(\d{4})\.?(\d{2})\.?(\d{2})", written)
-    try:
-        return date(*(int(part) for part in match.groups())) if match else None
-    except ValueError:
-        return None
 
 
 def _laterality(dataset: Dataset) -> Literal["L", "R", "B", ""]:
@@ -198,33 +128,6 @@ def _windows(dataset: Dataset) -> Iterator[Window]:
     centres, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
     for centre, width in zip(centres, widths, strict=False):
         yield Window(centre, width, shape)
-
-
-def _luts(dataset: Dataset, keyword: str, *, signed: bool) -> Iterator[Lut]:
-    for item in _value(dataset, keyword) or ():
-        lut = _lut(item, signed)
-        if lut:
-            yield lut
-
-
-def _lut(item: Dataset, signed: bool) -> Lut | None:
-    """A table by its descriptor (entries, first value, bits) and its data; None where it makes no sense."""
-    described, data = numbers(item, "LUTDescriptor"), _value(item, "LUTData")
-    if len(described) != 3:
-        return None
-    count, first, bits = (int(number) for number in described)
-    count = count % MOST_ENTRIES or MOST_ENTRIES  # 0 stands for 65,536, and some write it as a signed number
-    if signed and first >= MOST_ENTRIES // 2:
-        first -= MOST_ENTRIES
-    if not isinstance(data, bytes):
-        try:
-            data = (np.array(data, dtype=np.int64) & 0xFFFF).astype("<u2").tobytes()
-        except (TypeError, ValueError, OverflowError):
-            return None
-    if len(data) < count or not 8 <= bits <= 16:
-        return None
-    entries = np.frombuffer(data, "<u2" if len(data) >= 2 * count else np.uint8, count=count)
-    return Lut(first, entries.astype(np.uint16), bits)
 
 
 def _padding(dataset: Dataset, bits_stored: int, signed: bool) -> tuple[int, int] | None:

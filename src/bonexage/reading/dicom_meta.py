@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -13,11 +14,23 @@ HEAD_BYTES: Final = 4096
 
 _META_GROUP: Final = 0x0002
 _SOP_CLASS: Final = 0x0002
+_SOP_UID: Final = 0x0003
 _TRANSFER_SYNTAX: Final = 0x0010
 _LONG_LENGTHS: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"}
 )
 _MOST_ELEMENTS: Final = 64
+
+# Without a preamble a file begins with an element of group 0002 or 0008: explicit, implicit or big endian.
+_FIRST_ELEMENT: Final = re.compile(
+    rb"\x02\x00[\x00-\x18]\x00(?:OB|SH|UI|UL)"
+    rb"|\x08\x00[\x00-\x20]\x00(?:(?:CS|DA|LO|TM|UI|UL)|[\x00-\x40]\x00\x00\x00)"
+    rb"|\x00\x08\x00[\x00-\x20](?:CS|DA|LO|TM|UI|UL)",
+    re.DOTALL,
+)
+_CLASS_ELEMENT: Final = re.compile(
+    rb"(?:\x08\x00\x16\x00|\x00\x08\x00\x16)(?:UI..|..\x00\x00)([0-9.]{10,64})", re.DOTALL
+)
 
 # By these a result of this package is known again: Manufacturer's Model Name and Series Description.
 OWN_MODEL: Final = "bonexage"
@@ -46,11 +59,13 @@ class FileMeta:
         sop_class: what kind of object the file holds.
         transfer_syntax: how it is written.
         end: the byte after it, where the data set begins.
+        sop_uid: the object's SOP Instance UID.
     """
 
     sop_class: str
     transfer_syntax: str
     end: int
+    sop_uid: str = ""
 
     @property
     def may_be_a_picture(self) -> bool:
@@ -59,8 +74,16 @@ class FileMeta:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins so is a DICOM file with its preamble."""
-    return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
+    """Whether a file that begins so is a DICOM file, with or without its preamble and its file meta group."""
+    return _start(head) > 0 or _FIRST_ELEMENT.match(head) is not None
+
+
+def _start(head: bytes) -> int:
+    """The byte after the mark of a DICOM file; 0 where it has none."""
+    end = len(MAGIC)
+    if head[PREAMBLE : PREAMBLE + end] == MAGIC:
+        return PREAMBLE + end
+    return end if head.startswith(MAGIC) else 0
 
 
 def is_own_result(head: bytes) -> bool:
@@ -69,8 +92,11 @@ def is_own_result(head: bytes) -> bool:
 
 
 def file_meta(head: bytes) -> FileMeta:
-    """Read the file meta information from a file's first bytes; what is cut off or wrong is missing."""
-    at = PREAMBLE + len(MAGIC)
+    """Read the file meta information from a file's first bytes; what is cut off or wrong is missing.
+
+    Of a file without that group the class is the one that its data set names.
+    """
+    at = _start(head)
     found: dict[int, str] = {}
     for _ in range(_MOST_ELEMENTS):
         if len(head) < at + 8:
@@ -86,4 +112,10 @@ def file_meta(head: bytes) -> FileMeta:
             (length,), begin = struct.unpack_from("<H", head, at + 6), at + 8
         found[element] = head[begin : begin + length].rstrip(b"\0 ").decode("ascii", "replace")
         at = begin + length
-    return FileMeta(found.get(_SOP_CLASS, ""), found.get(_TRANSFER_SYNTAX, ""), at)
+    sop_class = found.get(_SOP_CLASS) or _class_in(head[at:])
+    return FileMeta(sop_class, found.get(_TRANSFER_SYNTAX, ""), at, found.get(_SOP_UID, ""))
+
+
+def _class_in(head: bytes) -> str:
+    match = _CLASS_ELEMENT.search(head)
+    return match[1].decode("ascii") if match else ""

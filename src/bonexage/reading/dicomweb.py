@@ -10,14 +10,15 @@ import re
 from typing import Final
 
 from bonexage.errors import MissingExtra, UnreadableFile
-from bonexage.reading.dicom import Limits, asked
+from bonexage.reading.confined import Limits
+from bonexage.reading.decoder import asked
 from bonexage.reading.dicom_meta import FileMeta
 
 # Where a bearer token for the archive is taken from, so that it stands on no command line.
 TOKEN_VARIABLE: Final = "BONEXAGE_DICOMWEB_TOKEN"
 FETCH_LIMITS: Final = Limits(waiting_seconds=120.0)
 
-_UID: Final = r"[0-9.]{1,64}"
+_UID: Final = r"[0-9.]{1,256}"
 _STUDY: Final = re.compile(rf"(?P<archive>https?://\S+)/studies/(?P<study>{_UID})/?")
 _FILM: Final = re.compile(
     rf"(?P<archive>https?://\S+)/studies/(?P<study>{_UID})/series/(?P<series>{_UID})/instances/(?P<film>{_UID})"

@@ -11,25 +11,36 @@ from itertools import chain
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, TextIO
 
+from bonexage.assessment import Caution
 from bonexage.errors import BonexageError, UnreadableFile, WrongUse
-from bonexage.radiograph import Radiograph
+from bonexage.radiograph import NOTHING_STATED, Radiograph, Stated
 from bonexage.reading.archives import SUFFIX, archive_in, member_bytes, members
-from bonexage.reading.dicom import DEFAULT_LIMITS, Limits, decode_dicom, films_of_disc, read_identity
-from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_dicom, is_own_result
+from bonexage.reading.confined import DEFAULT_LIMITS, Limits
+from bonexage.reading.dicom import decode_dicom, films_of_disc, read_identity, read_stated
+from bonexage.reading.dicom_meta import DIRECTORY, HEAD_BYTES, file_meta, is_own_result
 from bonexage.reading.dicomweb import film_bytes as fetched_bytes
 from bonexage.reading.dicomweb import films_of_study, is_film_address, is_study_address
+from bonexage.reading.discs import files_on_disc, is_index, plain_name
 from bonexage.reading.identity import FilmIdentity
 from bonexage.reading.images import decode_image
+from bonexage.reading.kinds import DICOM, is_text, kind_of
 from bonexage.reading.remote import bytes_at, files_at, is_address
 
-FILM_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom", ".dic"})
+FILM_SUFFIXES: Final = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp"),
+        *(".avif", ".heic", ".heif", ".hif"),
+    }
+)
+DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+# Suffixes that DICOM files have, and others as well: their content decides.
+_SOMETIMES_DICOM: Final = frozenset({".acr", ".dc3", ".img"})
 LIST_SUFFIXES: Final = frozenset({".txt", ".list", ".lst"})
 MAX_BYTES: Final = 1_000_000_000
 
 
 def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
-    """Read one film: PNG, JPEG, TIFF, BMP, WebP or DICOM.
+    """Read one film: PNG, JPEG, TIFF, BMP, WebP, AVIF, HEIC or DICOM, as its content says.
 
     Args:
         path: the file, also one in an archive, as in `study.zip/IM1`; it stands in the provenance as given.
@@ -38,7 +49,7 @@ def read_radiograph(path: str | Path, *, page: int | None = None) -> Radiograph:
     Raises:
         UnreadableFile: there is no such file, or no radiograph can be read from it.
         RefusedRadiograph: it is a DICOM picture that is no radiograph.
-        MissingExtra: it is a DICOM file, and what reads those is not installed.
+        MissingExtra: it is a DICOM or HEIC file, and what reads those is not installed.
     """
     return decode_film_bytes(film_bytes(path), str(path), page=page)
 
@@ -52,14 +63,14 @@ def decode_film_bytes(
         data: the whole file.
         name: what it is called in errors and in the provenance; nothing of that name is opened.
         page: the page or frame of a file with several, counted from 1.
-        limits: what decoding may take; of a film that is not DICOM, how many pixels it may have.
+        limits: what decoding may take.
 
     Raises:
         UnreadableFile, RefusedRadiograph, MissingExtra: as `read_radiograph`; TooManyPixels among them.
     """
     if _holds_dicom(data, name):
         return decode_dicom(data, name, page=page, limits=limits)
-    return decode_image(data, name, page=page, most_pixels=limits.pixels)
+    return decode_image(data, name, page=page, limits=limits)
 
 
 def identity_of(path: str | Path) -> FilmIdentity | None:
@@ -76,19 +87,40 @@ def identity_in(data: bytes, name: str) -> FilmIdentity | None:
     return read_identity(data, name) if _holds_dicom(data, name) else None
 
 
+def stated_in(
+    data: bytes, name: str, *, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Stated, tuple[Caution, ...]]:
+    """What the header of a film states of child and hand, with its cautions, before its picture is decoded.
+
+    Args:
+        data: the whole file.
+        name: what it is called in errors; nothing of that name is opened.
+        limits: what reading the header may take.
+
+    Returns:
+        What decoding the film gives as `stated`; nothing of a file that is not DICOM.
+
+    Raises:
+        UnreadableFile, MissingExtra: as `read_radiograph`.
+    """
+    return read_stated(data, name, limits=limits) if _holds_dicom(data, name) else (NOTHING_STATED, ())
+
+
 def _holds_dicom(data: bytes, name: str) -> bool:
-    return is_dicom(data) or PurePath(name).suffix.lower() in DICOM_SUFFIXES
+    kind = kind_of(data)
+    return kind == DICOM or (not kind and _suffix(PurePath(name)) in DICOM_SUFFIXES)
 
 
 def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator[str]:
     """Name the films that are asked for, one after the other; of a DICOM file no more than its kind is read.
 
     A path is a film; a folder or a zip archive (all pictures and DICOM images in it and below, sorted by
-    name); an address that fsspec knows, such as `s3://bucket/films/` or a pattern there (pictures and DICOM
-    by their suffixes); a DICOMDIR (the images that it names); a study by its DICOMweb address (its images); a
-    pattern such as `films/*.png` (`**` goes below); a list file, written `@names` or ending in .txt, .list or
-    .lst, with a path a line as seen from the working folder; or `-`, the same from the standard input. What
-    matches nothing is named as it was given, so that it is reported when it cannot be read.
+    name, and what has no suffix and is no text, so that it is read or reported); an address that fsspec
+    knows, such as `s3://bucket/films/` or a pattern there (pictures and DICOM by their suffixes); a DICOMDIR
+    (the images that it names); a study by its DICOMweb address (its images); a pattern such as `films/*.png`
+    (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst, with a path a line as
+    seen from the working folder; or `-`, the same from the standard input. What matches nothing is named as
+    it was given, so that it is reported when it cannot be read.
 
     Args:
         paths: what was asked for.
@@ -125,7 +157,7 @@ def _in_file(path: str) -> Iterable[str]:
         return _listed(path)
     if file.suffix.lower() == SUFFIX:
         return _inside(path)
-    return _of_disc(path) if file.name.upper() == "DICOMDIR" else [path]
+    return _of_disc(path) if is_index(file.name) else [path]
 
 
 def _mode(path: str) -> int:
@@ -163,31 +195,42 @@ def _films_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
 
 
 def is_film(path: Path) -> bool:
-    """Whether a file is a film: a picture by its suffix, a DICOM image by its first bytes.
+    """Whether a file is a film, or has to be named as one that cannot be read.
 
-    These count only where the suffix does not speak against them.
+    A picture is known by its suffix, a DICOM image by its first bytes. A file without a suffix, or with a
+    number for one, is a film unless its first bytes are text or DICOM that is no picture.
     """
-    if path.suffix.lower() in FILM_SUFFIXES:
+    if _suffix(path) in FILM_SUFFIXES:
         return True
     if not _may_be_dicom(path) or not stat.S_ISREG(_mode(str(path))):
         return False
     try:
         with path.open("rb") as file:
-            return _is_dicom_image(path, file.read(HEAD_BYTES))
+            return _begins_as_film(path, file.read(HEAD_BYTES))
     except OSError:
-        return path.suffix.lower() in DICOM_SUFFIXES
+        return _suffix(path) in DICOM_SUFFIXES or _is_bare(path)
 
 
 def _may_be_dicom(path: PurePath) -> bool:
-    """DICOM files end in .dcm, in nothing, or, where they are named after a UID, in a number."""
-    suffix = path.suffix.lower()
-    return suffix in DICOM_SUFFIXES or not suffix.strip(".0123456789")
+    """DICOM files end in .dcm, .ima, in nothing, or, where they are named after a UID, in a number."""
+    return _suffix(path) in DICOM_SUFFIXES | _SOMETIMES_DICOM or _is_bare(path)
 
 
-def _is_dicom_image(path: PurePath, head: bytes) -> bool:
-    if not is_dicom(head):
-        return path.suffix.lower() in DICOM_SUFFIXES
-    return file_meta(head).may_be_a_picture and not is_own_result(head)
+def _is_bare(path: PurePath) -> bool:
+    """Whether a name has no suffix, or a number for one."""
+    return not _suffix(path).strip(".0123456789")
+
+
+def _suffix(path: PurePath) -> str:
+    """A file's suffix in lower case, without blanks and what a disc's file system adds to it."""
+    return PurePath(plain_name(path.name)).suffix.strip().lower()
+
+
+def _begins_as_film(path: PurePath, head: bytes) -> bool:
+    kind = kind_of(head)
+    if kind == DICOM:
+        return file_meta(head).may_be_a_picture and not is_own_result(head)
+    return bool(kind) or _suffix(path) in DICOM_SUFFIXES or (_is_bare(path) and not is_text(head))
 
 
 def _inside(archive: str) -> Iterator[str]:
@@ -200,14 +243,14 @@ def _inside(archive: str) -> Iterator[str]:
 
 
 def _is_film_inside(archive: str, name: PurePosixPath) -> bool:
-    if name.suffix.lower() in FILM_SUFFIXES:
+    if _suffix(name) in FILM_SUFFIXES:
         return True
     if not _may_be_dicom(name):
         return False
     try:
-        return _is_dicom_image(name, member_bytes(Path(archive), str(name), archive, most=HEAD_BYTES))
+        return _begins_as_film(name, member_bytes(Path(archive), str(name), archive, most=HEAD_BYTES))
     except UnreadableFile:
-        return name.suffix.lower() in DICOM_SUFFIXES
+        return _suffix(name) in DICOM_SUFFIXES or _is_bare(name)
 
 
 def _of_disc(directory: str) -> Iterator[str]:
@@ -216,7 +259,8 @@ def _of_disc(directory: str) -> Iterator[str]:
         named = films_of_disc(_bytes_of(Path(directory), directory), directory)
     except BonexageError:
         named = []
-    yield from [str(_found(Path(directory).parent, parts)) for parts in named] or [directory]
+    folder = Path(directory).parent
+    yield from [str(path) for path in files_on_disc(folder, named, DICOM_SUFFIXES)] or [directory]
 
 
 def _of_study(address: str) -> Iterator[str]:
@@ -238,17 +282,11 @@ def _elsewhere(address: str) -> Iterator[str]:
     yield from films or [address]
 
 
-def _found(folder: Path, parts: tuple[str, ...]) -> Path:
-    """Where a file of a disc lies; some systems show a disc's names in small letters."""
-    path, small = folder.joinpath(*parts), folder.joinpath(*(part.lower() for part in parts))
-    return small if not path.exists() and small.exists() else path
-
-
 def _matching(pattern: str) -> Iterator[str]:
     """The films a pattern matches; other files only where it matches no films."""
     matches = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     files = sorted(match for match in matches if stat.S_ISREG(_mode(match)))
-    films = [file for file in files if Path(file).suffix.lower() in FILM_SUFFIXES | DICOM_SUFFIXES]
+    films = [file for file in files if is_film(Path(file))]
     yield from films or files or [pattern]
 
 
@@ -288,14 +326,24 @@ def film_bytes(path: str | Path) -> bytes:
         return member_bytes(*within, name)
     data = _bytes_of(path, name)
     if path.suffix.lower() == SUFFIX and data.startswith(b"PK"):
-        members(path)
-        raise UnreadableFile(
-            "the archive holds no film", remedy="Give one with pictures or DICOM films", subject=name
-        )
-    if path.name.upper() == "DICOMDIR" and file_meta(data[:HEAD_BYTES]).sop_class == DIRECTORY:
+        raise _archive_is_no_film(name)
+    if is_index(path.name) and file_meta(data[:HEAD_BYTES]).sop_class == DIRECTORY:
         films_of_disc(data, name)
         raise UnreadableFile("the disc holds no film", remedy="Give the films themselves", subject=name)
     return data
+
+
+def _archive_is_no_film(archive: str) -> UnreadableFile:
+    """The error of an archive that is taken for a film; names one of its films, or that it holds none."""
+    members(Path(archive))
+    first = next(iter(_inside(archive)))
+    if first == archive:
+        return UnreadableFile(
+            "the archive holds no film", remedy="Give one with pictures or DICOM films", subject=archive
+        )
+    return UnreadableFile(
+        "this is an archive, not a film", remedy=f"Name a film in it, such as {first}", subject=archive
+    )
 
 
 def _bytes_of(path: Path, name: str) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bonexage.errors import UnusableData
 from bonexage.reading.files import FILM_SUFFIXES
-from bonexage.reading.labels import read_labels
+from bonexage.reading.labels import Label, read_labels
 from bonexage.subject import Sex
 
 Split = Literal["training", "test"]
@@ -74,9 +75,29 @@ def read_films(
 ) -> tuple[tuple[LabelledFilm, ...], tuple[str, ...]]:
     """As `read_split`, for any folder of films called after their ids and any labels file."""
     paths = {name: of_id[0] for name, of_id in films_by_id(films).items()}
+    return films_of_labels(read_labels(labels), paths, films, labels.name, skip_unreadable=skip_unreadable)
+
+
+def films_of_labels(
+    labels: Sequence[Label],
+    paths: Mapping[str, Path],
+    films: Path,
+    table: str,
+    *,
+    skip_unreadable: bool = False,
+) -> tuple[tuple[LabelledFilm, ...], tuple[str, ...]]:
+    """As `read_split`, for labels that are read and films that are listed already.
+
+    Args:
+        labels: of the films.
+        paths: the films by their ids.
+        films: the folder they are in, for messages.
+        table: the name of the labels' file, for messages.
+        skip_unreadable: go on without the films that are missing.
+    """
     found: list[LabelledFilm] = []
     missing: list[str] = []
-    for label in read_labels(labels):
+    for label in labels:
         path = paths.get(label.id)
         if path is None:
             missing.append(label.id)
@@ -84,7 +105,7 @@ def read_films(
             found.append(LabelledFilm(label.id, path, label.bone_age_months, label.sex))
     if not found:
         raise UnusableData(
-            f"none of the {len(missing)} films that {labels.name} names is there",
+            f"none of the {len(missing)} films that {table} names is there",
             remedy="Put them there, each called after its id, such as 1377.png",
             subject=str(films),
         )

@@ -21,6 +21,8 @@ SEAM_LINES: Final = 8
 # ... there the bar's grey holds within RINGING, and then the film begins with a STEP.
 RINGING: Final = 20 / 255
 STEP: Final = 24 / 255
+# So many bars in one another are left out, however many there are, for each costs a look at the whole film.
+MOST_BARS: Final = 20
 # A hand takes up more of a picture than this in height and in width.
 LEAST_PART: Final = 1 / 8
 
@@ -45,15 +47,15 @@ def without_borders(picture: Pixels, *, blurred_seam: bool = False) -> Pixels:
         A view into the picture.
     """
     film = picture
-    while True:
-        top, bottom, left, right = (
-            _bar(side, blurred_seam) for side in (film, film[::-1], film.T, film.T[::-1])
-        )
+    for _ in range(MOST_BARS):
+        top, bottom = _bars(film, blurred_seam)
+        left, right = _bars(film.T, blurred_seam)
         if top == bottom == left == right == 0:
             return film
         film = film[top : film.shape[0] - bottom, left : film.shape[1] - right]
         if film.shape[0] < picture.shape[0] * LEAST_PART or film.shape[1] < picture.shape[1] * LEAST_PART:
             return picture
+    return film
 
 
 def is_inverted(film: Pixels) -> bool:
@@ -87,9 +89,14 @@ def brightness_of_bone(film: Pixels) -> float:
     return float(np.clip(centre / MEDIAN_CENTRE, -0.5, 0.5) + np.clip(ridges / MEDIAN_RIDGES, -1, 1))
 
 
-def _bar(film: Pixels, blurred_seam: bool) -> int:
-    """How many of the first rows are a plain bar."""
+def _bars(film: Pixels, blurred_seam: bool) -> tuple[int, int]:
+    """How many of the first and of the last rows are a plain bar."""
     low, high = film.min(axis=1), film.max(axis=1)
+    return _bar(film, low, high, blurred_seam), _bar(film[::-1], low[::-1], high[::-1], blurred_seam)
+
+
+def _bar(film: Pixels, low: Pixels, high: Pixels, blurred_seam: bool) -> int:
+    """How many of the first rows are a plain bar, by the least and the most of each row."""
     grey = (low[0] + high[0]) / 2
     plain = (low >= grey - PLAIN) & (high <= grey + PLAIN)
     if plain.all() or not plain[0]:
@@ -110,7 +117,7 @@ def _seam(film: Pixels, grey: float) -> int:
 def _blurred(square: Pixels, size: int = 9) -> Pixels:
     """The mean over `size` x `size` pixels about each one, the rim repeated outwards."""
     for _ in range(2):
-        padded = np.pad(square, ((size // 2 + 1, size // 2), (0, 0)), mode="edge")
-        sums = np.cumsum(padded, axis=0, dtype=np.float64)
+        rows = np.clip(np.arange(-(size // 2) - 1, len(square) + size // 2), 0, len(square) - 1)
+        sums = np.cumsum(square[rows], axis=0, dtype=np.float64)
         square = ((sums[size:] - sums[:-size]) / size).astype(np.float32).T
     return square

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import date
 from typing import Final
 
 from bonexage.errors import UnreadableFile
+from bonexage.reading.dates import day_in
 
 # Lengths by the value representations of PS3.5 section 6.2.
 _TEXT: Final = re.compile(r"[^\x00-\x1f\x7f\\]{0,64}")
 _NAME: Final = re.compile(r"(?!(?:[^=]*=){3})[^\x00-\x1f\x7f\\]{0,194}")
 _SHORT: Final = re.compile(r"[^\x00-\x1f\x7f\\]{0,16}")
-_UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+# PS3.5 section 9.1 allows no leading zero in a component and no more than 64 characters. Devices write both,
+# and archives compare UIDs as texts, so a result refers to such a film by its UID as it is.
+_UID: Final = re.compile(r"(?=.{1,256}$)[0-9]+(\.[0-9]+)+")
 _DATE: Final = re.compile(r"(\d{8})?")
 _TIME: Final = re.compile(r"(([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?")
 _CODE: Final = re.compile(r"[A-Z0-9 _]{0,16}")
@@ -77,15 +79,25 @@ class FilmIdentity:
         return next((pair for pair in pairs if pair[0]), ("", ""))
 
 
-def _is_day(text: str) -> bool:
-    """Whether the calendar has this day, YYYYMMDD; '' is no day to ask for."""
-    try:
-        return not text or bool(date(int(text[:4]), int(text[4:6]), int(text[6:])))
-    except ValueError:
-        return False
+def _as_written_in_dicom(text: str) -> str:
+    """A day as YYYYMMDD, also where the header writes it in another form; '' for what names no day."""
+    day = day_in(text)
+    return f"{day.year:04}{day.month:02}{day.day:02}" if day else ""
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text can be referred to as a UID, also with a leading zero in a component or overlong."""
+    return bool(_UID.fullmatch(text))
 
 
 KEYWORDS: Final[Mapping[str, str]] = {each.metadata["keyword"]: each.name for each in fields(FilmIdentity)}
+
+_REQUIRED: Final[Mapping[str, str]] = {
+    "StudyInstanceUID": "Study Instance UID",
+    "SeriesInstanceUID": "Series Instance UID",
+    "SOPInstanceUID": "SOP Instance UID",
+    "SOPClassUID": "SOP Class UID",
+}
 
 
 def checked_identity(texts: Mapping[str, str], name: str) -> FilmIdentity:
@@ -98,11 +110,15 @@ def checked_identity(texts: Mapping[str, str], name: str) -> FilmIdentity:
     for each in fields(FilmIdentity):
         text = str(texts.get(each.metadata["keyword"], "")).strip()
         form = each.metadata["form"]
-        found[each.name] = text if form.fullmatch(text) and (form is not _DATE or _is_day(text)) else ""
+        text = _as_written_in_dicom(text) if form is _DATE else text
+        found[each.name] = text if form.fullmatch(text) else ""
     identity = FilmIdentity(**found)
-    if not (identity.study_uid and identity.series_uid and identity.sop_uid and identity.sop_class):
+    for keyword, uid_name in _REQUIRED.items():
+        if getattr(identity, KEYWORDS[keyword]):
+            continue
+        fault = "is not made of digits and points" if str(texts.get(keyword, "")).strip() else "is missing"
         raise UnreadableFile(
-            "the header lacks the UIDs by which a result refers to a film",
+            f"the header lacks the UIDs by which a result refers to a film: the {uid_name} {fault}",
             remedy="Export the film again from the archive",
             subject=name,
         )

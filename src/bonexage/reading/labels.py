@@ -1,22 +1,27 @@
-"""CSV files of what is known about films: labels to learn from, subjects to assess."""
+"""CSV files of labels to learn from: the bone ages that readers gave to films."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.errors import WrongUse
-from bonexage.reading.cells import MALE_COLUMN, Cell, column_of, months_in, open_table, read_table, sex_in
-from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
+from bonexage.reading.cells import (
+    SEX_COLUMNS,
+    Cell,
+    column_of,
+    months_in,
+    open_table,
+    read_table,
+    sex_of,
+)
+from bonexage.subject import Sex
 
 ID_COLUMNS: Final = ("id", "case id", "image id")
 AGE_COLUMNS: Final = ("boneage", "bone age (months)", "ground truth bone age (months)")
-SEX_COLUMNS: Final = ("sex", MALE_COLUMN)
-SUBJECT_COLUMNS: Final = ("file", *ID_COLUMNS)
-CHRONOLOGICAL_AGE_COLUMN: Final = "age_months"
 
 
 @dataclass(frozen=True)
@@ -72,31 +77,9 @@ def read_labels(path: Path) -> tuple[Label, ...]:
     labels: dict[str, Label] = {}
     for row in rows:
         name = _new_name(row[id_column], labels)
-        sex = _known_sex(row[sex_column])
+        sex = _known_sex(row, sex_column)
         labels[name] = Label(name, months_in(row[age_column], MAX_BONE_AGE_MONTHS), sex)
     return tuple(labels.values())
-
-
-def read_subjects(path: Path) -> dict[str, Subject]:
-    """Read who the films show: a column `file` or `id`, one `sex` or `male`, and, if known, `age_months`.
-
-    An empty sex is an unknown one; an empty age is none.
-
-    Returns:
-        The subjects by what stands in `file` or `id`.
-
-    Raises:
-        WrongUse: as in `read_labels`.
-    """
-    header, rows = read_table(path)
-    name_column = column_of(path, header, SUBJECT_COLUMNS)
-    sex_column = column_of(path, header, SEX_COLUMNS)
-    subjects: dict[str, Subject] = {}
-    for row in rows:
-        age = row.get(CHRONOLOGICAL_AGE_COLUMN)
-        months = months_in(age, MAX_CHRONOLOGICAL_AGE_MONTHS) if age and age.text else None
-        subjects[_new_name(row[name_column], subjects)] = Subject(sex_in(row[sex_column]), months)
-    return subjects
 
 
 def review_labels(path: Path) -> LabelReview:
@@ -133,9 +116,10 @@ def _reviewed(
             faults.append(RowFault(kind, error.problem))
     if sex_column:
         try:
-            sex = _known_sex(row[sex_column])
+            sex = _known_sex(row, sex_column)
         except WrongUse as error:
-            kind = "sex-missing" if not row[sex_column].text else "sex-out-of-range"
+            stated = any(row[column].text for column in SEX_COLUMNS if column in row)
+            kind = "sex-out-of-range" if stated else "sex-missing"
             faults.append(RowFault(kind, error.problem))
     return LabelRow(name, months, sex, tuple(faults))
 
@@ -148,8 +132,8 @@ def _new_name(cell: Cell, known: Collection[str]) -> str:
     return cell.text
 
 
-def _known_sex(cell: Cell) -> Sex:
-    sex = sex_in(cell)
+def _known_sex(row: Mapping[str, Cell], column: str) -> Sex:
+    sex = sex_of(row)
     if sex is Sex.UNKNOWN:
-        raise cell.error("the sex is missing", "Write M or F")
+        raise row[column].error("the sex is missing", "Write M or F")
     return sex

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Interval
+from bonexage.decimals import number_in
 from bonexage.errors import WrongUse
-from bonexage.reading.cells import Cell, column_of, months_in, read_table, sex_in
-from bonexage.reading.labels import SEX_COLUMNS
+from bonexage.reading.cells import SEX_COLUMNS, Cell, column_of, months_in, read_table, sex_in
 from bonexage.subject import DAYS_A_MONTH, MAX_CHRONOLOGICAL_AGE_MONTHS, Sex
 
 FILM_COLUMN: Final = "file"
@@ -19,6 +19,8 @@ BONE_AGE_COLUMN: Final = "bone_age_months"
 AGE_COLUMN: Final = "age_months"
 DATE_COLUMN: Final = "date"
 BIRTH_COLUMN: Final = "birth_date"
+
+Failed = Literal["refused", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class SeriesRow:
         bone_age_months: 0 to 240; None where the film is to be read.
         interval: of that bone age; None where none is given.
         model: what made that bone age, as given; '' where it is not said.
+        status: 'refused' or 'unreadable' where `predict` says so of the film, which is not to be opened then:
+            its name may be made up; else None.
+        message: why, as `predict` says.
     """
 
     age_months: float
@@ -38,6 +43,8 @@ class SeriesRow:
     bone_age_months: float | None = None
     interval: Interval | None = None
     model: str = ""
+    status: Failed | None = None
+    message: str = ""
 
 
 def read_series(path: Path, *, born: date | None = None) -> tuple[Sex, tuple[SeriesRow, ...]]:
@@ -46,7 +53,8 @@ def read_series(path: Path, *, born: date | None = None) -> tuple[Sex, tuple[Ser
     A row has a bone age (`bone_age_months`, perhaps with `interval_low_months`, `interval_high_months` and
     `coverage`) or a film to read (`file`, as seen from the working folder or from beside the CSV file), and a
     chronological age (`age_months`) or a `date` as 2024-12-31; a date needs a date of birth, `birth_date` or
-    `born`. These are the names `predict` writes, so its table can be given as it is. The sex is that of
+    `born`. These are the names `predict` writes, so its table can be given as it is; a film that
+    `predict` refused or could not read is not opened again. The sex is that of
     `sex` or `male`, once or in every row; UNKNOWN where it is nowhere.
 
     Raises:
@@ -64,16 +72,26 @@ def read_series(path: Path, *, born: date | None = None) -> tuple[Sex, tuple[Ser
 
 def _row(path: Path, row: Mapping[str, Cell], born: date | None) -> SeriesRow:
     age, film, given = _age(path, row, born), row.get(FILM_COLUMN), row.get(BONE_AGE_COLUMN)
+    for failed in get_args(Failed):
+        if film and _text(row, "status") == failed:
+            return SeriesRow(
+                age, film.text, model=_text(row, "model"), status=failed, message=_text(row, "message")
+            )
     file = _film(path, film.text) if film else ""
     if given is not None and given.text:
-        months, model = months_in(given, MAX_BONE_AGE_MONTHS), row.get("model")
-        return SeriesRow(age, file, months, _interval(row, months), model.text if model else "")
+        months = months_in(given, MAX_BONE_AGE_MONTHS)
+        return SeriesRow(age, file, months, _interval(row, months), _text(row, "model"))
     if not file:
         cell = film or given
         raise (cell or next(iter(row.values()))).error(
             "there is neither a bone age nor a film", "Write one of the two"
         )
     return SeriesRow(age, file)
+
+
+def _text(row: Mapping[str, Cell], column: str) -> str:
+    cell = row.get(column)
+    return cell.text if cell else ""
 
 
 def _film(path: Path, name: str) -> str:
@@ -112,7 +130,7 @@ def _interval(row: Mapping[str, Cell], months: float) -> Interval | None:
     if not ends[0] <= months <= ends[1]:
         raise low.error("the bone age lies outside its interval", "Correct the interval or the bone age")
     try:
-        return Interval(*ends, float(share.text if share else ""))
+        return Interval(*ends, number_in(share.text if share else "", 1.0))
     except ValueError:
         raise (share or low).error(
             "the interval's coverage is missing or no share", "Write a coverage above 0 and below 1, as 0.9"

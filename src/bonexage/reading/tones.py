@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bonexage.reading.images import used_range
+from bonexage.reading.depth import used_range
 
 # A curve that brings all of a film to nearly one grey shows nothing: a level of 8 bits.
 FLAT: Final = 1 / 255
@@ -37,6 +37,11 @@ class Window:
     shape: Shape = Shape.LINEAR
 
     @property
+    def end(self) -> float:
+        """The value above which all is shown alike."""
+        return self.centre + self.width / 2
+
+    @property
     def usable(self) -> bool:
         """Whether the standard allows such a width."""
         least = 1.0 if self.shape is Shape.LINEAR else np.nextafter(0, 1)
@@ -56,16 +61,25 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Lut:
-    """A lookup table: its entries, the value that the first of them is for, and the bits of an entry."""
+    """A lookup table: its entries, and the value that the first of them is for."""
 
     first: int
     entries: NDArray[np.uint16]
-    bits: int
+
+    @property
+    def end(self) -> float:
+        """The value above which all is shown alike."""
+        return float(self.first + self.entries.size)
 
     @property
     def usable(self) -> bool:
         """Whether there is anything to look up."""
         return self.entries.size > 0
+
+    @property
+    def bits_used(self) -> int:
+        """The bits that the entries need, at least 8: descriptors claim more and fewer than that."""
+        return max(8, int(self.entries.max()).bit_length())
 
     def looked_up(self, values: Numbers) -> Numbers:
         """The entry of each value; below the first value the first entry, above the last the last."""
@@ -74,12 +88,8 @@ class Lut:
         return found
 
     def grey(self, values: Numbers) -> Numbers:
-        """The entries in [0, 1]: parts of the largest number of the bits that they use, at least 8.
-
-        Descriptors are known to claim more bits than the entries have.
-        """
-        used = min(self.bits, max(8, int(self.entries.max()).bit_length()))
-        return np.clip(self.looked_up(values) / (2.0**used - 1), 0.0, 1.0)
+        """The entries in [0, 1]: parts of the largest number of the bits that they use."""
+        return np.clip(self.looked_up(values) / (2.0**self.bits_used - 1), 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +122,14 @@ class Tones:
         if self.signed:
             return -(2 ** (self.bits_stored - 1)), 2 ** (self.bits_stored - 1) - 1
         return 0, 2**self.bits_stored - 1
+
+    @property
+    def reach(self) -> float | None:
+        """The stored value above which the tables and windows show all alike; None where there is none."""
+        if self.modality is not None:
+            return self.modality.end
+        ends = [(view.end - self.intercept) / self.slope for view in self.views if view.usable]
+        return max(ends) if ends and self.slope > 0 else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,9 @@ from bonexage.reports.writing import write_whole
 
 INDEX: Final = "report.html"
 FILMS: Final = "films"
+# Of a film's files, in characters; and in bytes, with room for a number and a suffix in the 255 of a name.
 _LONGEST_NAME: Final = 80
+_MOST_BYTES: Final = 200
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def _written(items: Iterable[ReportItem], folder: Path, made: Made) -> Iterator[
 
 def _free_name(title: str, taken: set[str]) -> str:
     """A name for a film's files that no other film has, on any file system; it is then taken."""
-    stem = re.sub(r"[^\w.-]+", "-", PurePath(title).stem).strip("-.")[:_LONGEST_NAME] or "film"
+    whole = re.sub(r"[^\w.-]+", "-", PurePath(title).stem).strip("-.")[:_LONGEST_NAME]
+    stem = whole.encode()[:_MOST_BYTES].decode(errors="ignore") or "film"
     name, number = stem, 1
     while name.casefold() in taken:
         number += 1

@@ -112,7 +112,7 @@ def _running_epochs(epochs: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _curve_name(column: str) -> str:
-    """'validation_mae_months_rsna-100px' becomes 'validation, rsna-100px'."""
+    """'validation_mae_months_rsna-299px' becomes 'validation, rsna-299px'."""
     part, _, rest = column.partition("_mae_months")
     return part.replace("train", "training") + (f", {rest.strip('_ ')}" if rest.strip("_ ") else "")
 

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from bonexage.reading.dicom_meta import OWN_DESCRIPTION
-from bonexage.reports.dicom import common, film_dataset, finished
+from bonexage.reports.dicom import common, conformant_uid, film_dataset, finished
 from bonexage.reports.result import FilmResult
 
 CAPTURE_SERIES: Final = 9002
@@ -100,5 +100,5 @@ def _title() -> Dataset:
 def _reference(result: FilmResult) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = result.film.sop_class
-    item.ReferencedSOPInstanceUID = result.film.sop_uid
+    item.ReferencedSOPInstanceUID = conformant_uid(result.film.sop_uid)
     return item

@@ -32,7 +32,7 @@ from bonexage.clinic.sentence import plain_sentence
 from bonexage.numbers import percent
 from bonexage.reports import codes
 from bonexage.reports.codes import Concept
-from bonexage.reports.dicom import MANUFACTURER, common, film_dataset, finished
+from bonexage.reports.dicom import MANUFACTURER, common, conformant_uid, film_dataset, finished
 from bonexage.reports.result import MAKER, METHOD, FilmResult, derived_uid
 from bonexage.subject import Subject
 
@@ -100,7 +100,7 @@ def _group(result: FilmResult) -> MeasurementsAndQualitativeEvaluations:
         finding_sites=[FindingSite(coded(codes.HAND), laterality=coded(side) if side else None)],
         measurements=list(_measurements(outcome)) if isinstance(outcome, Assessment) else None,
         qualitative_evaluations=None if assessed else [_undetermined()],
-        source_images=[SourceImageForMeasurementGroup(film.sop_class, film.sop_uid)],
+        source_images=[SourceImageForMeasurementGroup(film.sop_class, conformant_uid(film.sop_uid))],
     )
     for item in _texts(outcome):
         made[0].ContentSequence.append(item)

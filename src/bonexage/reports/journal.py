@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from bonexage.errors import WrongUse
-from bonexage.reports.table import Record, check_table_path, write_table
+from bonexage.reports.table import Record, check_table_path, is_record, write_table
 
 FORMAT: Final = 1
 
@@ -145,7 +145,7 @@ class Journal:
                 row = _parsed(line)
                 if not line.endswith(b"\n"):
                     break
-                if row is None or "file" not in row or "status" not in row:
+                if row is None or not is_record(row):
                     raise self._damaged()
                 whole += len(line)
                 rows += 1

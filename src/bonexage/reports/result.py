@@ -62,7 +62,8 @@ class FilmResult:
     def uid(self, kind: str) -> str:
         """A UID for this kind of object: always the same for the same film, model, subject and version.
 
-        Derived from a UUID, as PS3.5 annex B.2 allows.
+        For a film without an answer it also depends on why there is none: another file may come under the
+        same SOP Instance UID later. Derived from a UUID, as PS3.5 annex B.2 allows.
         """
         interval = self.assessment.interval if self.assessment else None
         subject = self.outcome.subject
@@ -76,6 +77,7 @@ class FilmResult:
             repr(self.deidentified),
             __version__,
             kind,
+            *((self.outcome.error.sentence,) if isinstance(self.outcome, Failure) else ()),
         )
         return derived_uid(*told)
 

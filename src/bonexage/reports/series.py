@@ -18,6 +18,7 @@ from bonexage.reports.document import document, figure_html, scrolling
 from bonexage.reports.growth_chart import growth_chart, in_words
 from bonexage.reports.text import footer
 from bonexage.subject import Sex
+from bonexage.terminal import printable
 
 CHART_INCHES: Final = (7.2, 5.4)
 _HOW: Final = (
@@ -94,8 +95,10 @@ def lines(followed: Followed) -> Iterator[str]:
             parts.append(f"{unsigned(step.months_a_year)} months a year since the last")
         yield f"{years_and_months(visit.age_months)}: {', '.join(parts)}"
     yield series_sentence(series)
-    yield from (f"Caution: {one.sentence}" for one in followed.cautions)
-    yield from (f"{one.file}: {one.status}: {one.error.sentence}" for one in followed.failures)
+    yield from (f"Caution: {printable(one.sentence)}" for one in followed.cautions)
+    yield from (
+        f"{printable(one.file)}: {one.status}: {printable(one.error.sentence)}" for one in followed.failures
+    )
 
 
 def chart(followed: Followed) -> bytes:

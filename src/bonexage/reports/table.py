@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, Final, Literal, TextIO, TypeAlias, get_args
 from bonexage.assessment import DISCLAIMER, Assessment, Failure, Interval
 from bonexage.disk import opened_atomically
 from bonexage.errors import MissingExtra, WrongUse
+from bonexage.spreadsheet import TableWriter
 
 FIELDS: Final = (
     "file",
@@ -70,6 +70,16 @@ def record(outcome: Assessment | Failure) -> Record:
     return row
 
 
+def is_record(row: Mapping[str, object]) -> bool:
+    """Whether a row has every field, each of the kind that a table can hold."""
+    return all(
+        name in row
+        and (row[name] is None or isinstance(row[name], (int, float) if name in _NUMBERS else str))
+        and not isinstance(row[name], bool)
+        for name in FIELDS
+    ) and None not in (row["file"], row["status"])
+
+
 def check_table_path(out: Path) -> None:
     """Say before any work whether a table can be written to `out`.
 
@@ -119,11 +129,10 @@ def text_format(out: Path) -> TextFormat:
 def row_writer(stream: TextIO, as_format: TextFormat) -> Iterator[Callable[[Record], None]]:
     """Write rows to an open text stream: yields what writes one, which is out as soon as it is written."""
     if as_format == "csv":
-        writer = csv.DictWriter(stream, FIELDS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
+        table = TableWriter(stream, FIELDS)
 
         def write(row: Record) -> None:
-            writer.writerow(row)
+            table.write(row)
             stream.flush()
 
         yield write

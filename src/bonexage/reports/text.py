@@ -18,6 +18,7 @@ from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import Calibration
 from bonexage.numbers import interval_name, signed, span, with_interval
 from bonexage.subject import Sex
+from bonexage.terminal import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 def line(outcome: Assessment | Failure) -> str:
     """One line: file, bone age, interval, SDS and the codes of the cautions; or why there is none."""
     if isinstance(outcome, Failure):
-        return f"{outcome.file}: {outcome.status}: {outcome.error.sentence}"
+        return f"{printable(outcome.file)}: {outcome.status}: {printable(outcome.error.sentence)}"
     parts = [outcome.age_in_words]
     if outcome.interval:
         parts.append(f"{interval_name(outcome.interval)} {span(outcome.interval)} months")
     if outcome.sds:
         parts.append(f"SDS {signed(outcome.sds.value)}")
     codes = "; ".join(caution.code for caution in outcome.cautions)
-    return f"{outcome.file}: {', '.join(parts)}" + (f" [{codes}]" if codes else "")
+    return f"{printable(outcome.file)}: {', '.join(parts)}" + (f" [{codes}]" if codes else "")
 
 
 def paragraph(outcome: Assessment | Failure) -> str:
@@ -57,7 +58,7 @@ def paragraph(outcome: Assessment | Failure) -> str:
     if unlike := nearest_sentence(outcome):
         rows.append(("Atlas", unlike))
     rows.extend(("Caution", caution.sentence) for caution in outcome.cautions)
-    return "\n".join([outcome.file, *(_hanging(name, value) for name, value in rows)])
+    return "\n".join([printable(outcome.file), *(_hanging(name, value) for name, value in rows)])
 
 
 def footer(model: str) -> str:
@@ -167,7 +168,7 @@ def table(
             if interval and outcome.interval:
                 cells[interval_name(interval)] = span(outcome.interval)
         style = "red" if isinstance(outcome, Failure) else ""
-        made.add_row(*(Text(cells.get(str(column.header), ""), style) for column in made.columns))
+        made.add_row(*(Text(printable(cells.get(str(column.header), "")), style) for column in made.columns))
     return made
 
 

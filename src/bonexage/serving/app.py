@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,7 +18,8 @@ from bonexage.model.bundle import Bundle, describe
 from bonexage.reports.fhir import together
 from bonexage.serving import described
 from bonexage.serving.accept import JSON, MEDIA_TYPES, OF_ONE_FILM, wanted
-from bonexage.serving.again import Again
+from bonexage.serving.again import Again, check_key
+from bonexage.serving.clients import peer_of, while_there
 from bonexage.serving.front import Front
 from bonexage.serving.keeping import keep
 from bonexage.serving.logs import event
@@ -62,20 +63,34 @@ class Service:
         return upload
 
     async def assess(self, request: Request, upload: Upload, forms: Sequence[str] = ()) -> list[Answer]:
-        """Each film's answer, in the films' order, counted, and stored where wished; raises Problem."""
-        with self.pool.places(len(upload.films)):
-            asked = [self.pool.assess(film.data, upload.asked(film, tuple(forms))) for film in upload.films]
-            found = await asyncio.gather(*asked, return_exceptions=True)
-        answers = [each for each in found if isinstance(each, Answer)]
-        for each in found:
-            if isinstance(each, BaseException):
-                raise each
+        """Each film's answer, in the films' order, counted, and stored where wished; raises Problem.
+
+        Where the client goes, its films are given up, and ClientDisconnect is raised.
+        """
+        answers = await self.look(request, upload, forms)
         for each in answers:
             self.metrics.film(each.row["status"])
         if self.settings.keep:
             place = await asyncio.to_thread(keep, self.settings.keep, upload, answers)
             event("kept", request=request.scope["request_id"], place=place)
         return answers
+
+    async def look(self, request: Request, upload: Upload, forms: Sequence[str]) -> list[Answer]:
+        """What workers make of each film, neither counted nor stored; raises as `assess`."""
+        with self.pool.places(len(upload.films), peer_of(request)) as party:
+            looks = [
+                self.pool.assess(film.data, upload.asked(film, tuple(forms)), party) for film in upload.films
+            ]
+            outcomes = await while_there(request, _all(looks))
+        answers = [each for each in outcomes if isinstance(each, Answer)]
+        for each in outcomes:
+            if isinstance(each, BaseException):
+                raise each
+        return answers
+
+
+async def _all(looks: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer | BaseException]:
+    return await asyncio.gather(*looks, return_exceptions=True)
 
 
 def make_app(settings: Settings, bundle: Bundle) -> FastAPI:
@@ -138,7 +153,10 @@ def add_assessing(app: FastAPI, service: Service) -> None:
         One film that cannot be assessed is a problem. Of several, each has its row.
         """
         form = wanted(request.headers.get("accept"))
-        with service.held.share() as share:
+        key = request.headers.get("idempotency-key")
+        if key is not None:
+            check_key(key)
+        with service.held.share(peer_of(request)) as share:
             upload = await service.read(request, share)
             if form in OF_ONE_FILM and len(upload.films) > 1:
                 raise Problem(
@@ -146,7 +164,6 @@ def add_assessing(app: FastAPI, service: Service) -> None:
                     "a report as a page or PDF is of one film",
                     "Send the films one by one, or accept JSON",
                 )
-            key = request.headers.get("idempotency-key")
             if key is None:
                 return await _assessed(service, request, upload, form)
             return await _once(service, request, upload, form, key)
@@ -154,7 +171,8 @@ def add_assessing(app: FastAPI, service: Service) -> None:
 
 async def _once(service: Service, request: Request, upload: Upload, form: str, key: str) -> Response:
     """The answer to a request with a key, perhaps one that was given before."""
-    before = service.again.begin(key, f"{form} {upload.fingerprint}")
+    fingerprint = await asyncio.to_thread(upload.fingerprint)  # a hash of megabytes
+    before = service.again.begin(key, f"{form} {fingerprint}")
     if before is not None:
         return before
     made: Response | None = None
@@ -187,12 +205,12 @@ def add_state(app: FastAPI, service: Service) -> None:
     elsewhere = described.problems(described.EVERYWHERE)
     text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     stated = {"content": {"application/json": {"schema": {"type": "object"}}}}
+    description = json.dumps({**json.loads(describe(service.bundle)), "disclaimer": DISCLAIMER}).encode()
 
     @app.get("/v1/model", summary="Tell what the model is", responses={200: stated, **elsewhere})
     async def model() -> Response:
         """The bundle's description: name, hash, input, data, figures, where its intervals come from."""
-        said = {**json.loads(describe(service.bundle)), "disclaimer": DISCLAIMER}
-        return Response(json.dumps(said), media_type="application/json")
+        return Response(description, media_type="application/json")
 
     @app.get("/healthz", summary="Say that the service runs", responses={**text, **elsewhere})
     async def healthz() -> Response:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from bonexage.assessment import Assessment, Caution, Failure, Interval, Reading
@@ -38,6 +38,9 @@ _HOST: Final = re.compile(r"[\w:]")
 _TRIES: Final = 3
 _PAUSE: Final = 0.5
 _TURNED_AWAY: Final = frozenset({409, 429, 503})
+# Answered where a service has too much to do or no room left, whatever the film.
+_OVERBURDENED: Final = frozenset({429, 503, 507})
+_LONGEST_NAME: Final = 255
 _ERRORS: Final[Mapping[str, type[BonexageError]]] = {
     "refused": RefusedRadiograph,
     "unreadable": UnreadableFile,
@@ -50,6 +53,10 @@ _ERRORS: Final[Mapping[str, type[BonexageError]]] = {
 _MEDIA_TYPES: Final = {"html": "text/html", "pdf": "application/pdf", "fhir": "application/fhir+json"}
 
 Row: TypeAlias = Mapping[str, Any]
+
+
+class _Overburdened(ServiceError):
+    """A service that has too much to do, or no room."""
 
 
 class Client:
@@ -82,7 +89,7 @@ class Client:
         import httpx
 
         self._patience = patience_seconds
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._headers = {} if token is None else {"Authorization": _bearer(token)}
         self._address = address
         try:
             self._http = http or httpx.Client(base_url=address, timeout=seconds, follow_redirects=False)
@@ -140,8 +147,11 @@ class Client:
             ServiceError: the service cannot be reached, does not let one in, or has failed.
         """
         subject = Subject(sex if isinstance(sex, Sex) else Sex.parse(sex), age_months)
-        said = self._sent(str(film), subject, coverage, page, "application/json")
-        outcome = outcome_of(_json(said, list)[0], str(film))
+        answer = self._sent(str(film), subject, coverage, page, "application/json")
+        try:
+            outcome = outcome_of(_json(answer, list)[0], str(film))
+        except (KeyError, TypeError, ValueError):
+            raise _no_answer() from None
         if isinstance(outcome, Failure):
             raise outcome.error
         return outcome
@@ -171,6 +181,9 @@ class Client:
     ) -> Iterator[Assessment | Failure]:
         """Assess a stream of films: one outcome a film, in the films' order.
 
+        A film that cannot be read, sent or assessed becomes a `Failure`, also where the service fails on it
+        and answers other questions all the same; the rest go on.
+
         Args:
             films: paths, taken from the stream as they are needed.
             subject_for: sex and age of a film by its path; may raise a BonexageError, which is that film's.
@@ -179,8 +192,7 @@ class Client:
             at_once: films that are under way at the same time.
 
         Raises:
-            ServiceError: as `assess`.
-            WrongUse: the service does not obey what it is asked.
+            ServiceError: the service cannot be reached, does not let one in, or has too much to do.
         """
         model = self.model
         stream = iter(films)
@@ -206,12 +218,22 @@ class Client:
         subject = Subject()
         try:
             subject = subject_for(film)
+            return self.assess(film, subject.sex, subject.age_months, coverage=how[0], page=how[1])
+        except _Overburdened:
+            raise
+        except ServiceError as error:
+            self.description()  # raises where the service is at fault, and not this film
+            return Failure(film, subject, error.about(film), model)
         except BonexageError as error:
             return Failure(film, subject, error, model)
-        try:
-            return self.assess(film, subject.sex, subject.age_months, coverage=how[0], page=how[1])
-        except (UnreadableFile, RefusedRadiograph, MissingExtra) as error:
-            return Failure(film, subject, error, model)
+        except Exception as error:  # one film must not end the rest, whatever it is called or holds
+            unforeseen = UnreadableFile(
+                f"sending it failed in an unforeseen way ({type(error).__name__})",
+                remedy="Save the film anew under another name, and please report what kind of file it is",
+                subject=film,
+            )
+            unforeseen.__cause__ = error
+            return Failure(film, subject, unforeseen, model)
 
     def _sent(
         self, film: str, subject: Subject, coverage: float, page: int | None, accept: str
@@ -227,7 +249,7 @@ class Client:
         said = self._asked(
             "POST",
             PATH,
-            files={"file": (Path(film).name, film_bytes(film), "application/octet-stream")},
+            files={"file": (_name_to_send(film), film_bytes(film), "application/octet-stream")},
             data=fields,
             headers={"Accept": accept, "Idempotency-Key": str(uuid.uuid4())},
         )
@@ -261,6 +283,11 @@ class Client:
             remedy="Check its address, and that it runs",
             subject=self._address,
         )
+
+
+def _bearer(token: str) -> bytes:
+    """The header that shows a token, in UTF-8: HTTP libraries refuse what is not ASCII by itself."""
+    return f"Bearer {token.strip()}".encode("utf-8", "surrogateescape")
 
 
 def outcome_of(row: Row, file: str) -> Assessment | Failure:
@@ -314,7 +341,8 @@ def _error(said: httpx.Response, film: str | None) -> BonexageError:
     problem = _json(said, dict) if said.headers.get("content-type", "").endswith("json") else {}
     remedy = str(problem.get("remedy", "Look into the service's log"))
     what = str(problem.get("detail", f"the service answers {said.status_code}"))
-    kind = _ERRORS.get(str(problem.get("code")), ServiceError)
+    otherwise = _Overburdened if said.status_code in _OVERBURDENED else ServiceError
+    kind = _ERRORS.get(str(problem.get("code")), otherwise)
     return kind(what.removesuffix(f". {remedy}."), remedy=remedy, subject=film)
 
 
@@ -324,8 +352,19 @@ def _json(said: httpx.Response, kind: type[Any]) -> Any:
     except ValueError:
         found = None
     if not isinstance(found, kind) or not found:
-        raise ServiceError("the answer is none of this service's", remedy="Check the service's address")
+        raise _no_answer()
     return found
+
+
+def _no_answer() -> ServiceError:
+    return ServiceError("the answer is none of this service's", remedy="Check the service's address")
+
+
+def _name_to_send(film: str) -> str:
+    """A film's name as any form can carry it: printable, at most 255 bytes of UTF-8, with the suffix."""
+    name = PurePath(film).name.encode(errors="backslashreplace").decode()
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
+    return shown.encode()[-_LONGEST_NAME:].decode(errors="ignore")
 
 
 def _no_address(address: str) -> WrongUse:

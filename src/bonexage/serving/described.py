@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from bonexage.reading.images import readable_pictures
 from bonexage.serving.accept import MEDIA_TYPES
 from bonexage.serving.problems import KINDS, MEDIA_TYPE, TYPE
-from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS
+from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, SPELLINGS, Sex
 
 Schema = dict[str, Any]
 
@@ -68,6 +69,7 @@ PROBLEM: Final[Schema] = {
         "code": {"enum": sorted(KINDS)},
         "exit_code": {"enum": [2, 3]},
         "disclaimer": {"type": "string"},
+        "field": {"type": "string", "description": "The field of the form that is wrong."},
         "row": {"$ref": "#/components/schemas/Row"},
     },
 }
@@ -80,25 +82,27 @@ FORM: Final[Schema] = {
             "type": "array",
             "minItems": 1,
             "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-            "description": "The films: PNG, JPEG, TIFF, BMP, WebP or DICOM.",
+            "description": f"The films: {', '.join(readable_pictures())} or DICOM.",
         },
         "sex": {
-            "enum": ["F", "M", "U"],
+            "enum": [*Sex, *sorted(SPELLINGS)],
             "default": "U",
-            "description": "U: as a DICOM header says, else the film is read as both.",
+            "description": "F, M, U or a word for it, in any case. U or blank: as a DICOM header says, "
+            "else the film is read as both.",
         },
         "age_months": {
             "type": "number",
             "minimum": 0,
             "maximum": MAX_CHRONOLOGICAL_AGE_MONTHS,
-            "description": "Chronological age. Left out: as a DICOM header says.",
+            "description": "Chronological age, decimals after a point. Left out or blank: as a DICOM "
+            "header says.",
         },
         "coverage": {
             "type": "number",
-            "exclusiveMinimum": 1,
+            "exclusiveMinimum": 0,
             "exclusiveMaximum": 100,
             "default": 90,
-            "description": "Percentage of children the interval is to hold.",
+            "description": "Percentage of children the interval is to hold; below 1, their share.",
         },
         "page": {
             "type": "integer",

@@ -68,6 +68,7 @@ class Front:
             await send(message)
 
         try:
+            check_length(headers)
             if scope["path"] not in OPEN_TO_ALL:
                 check_origin(headers, self._settings)
                 check_token(headers, self._settings.token)
@@ -106,6 +107,21 @@ def _failed() -> Problem:
     return Problem("failed", "the service failed at this request", "Tell the service's keeper")
 
 
+def check_length(headers: Headers) -> None:
+    """Refuse a body whose length is stated in two ways: a proxy may see another end of it (RFC 9112, 6.1).
+
+    Raises:
+        Problem: it is one of them; the connection ends with the answer.
+    """
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise Problem(
+            "wrong-use",
+            "the request has both Content-Length and Transfer-Encoding",
+            "Send one of them",
+            headers={"Connection": "close"},
+        )
+
+
 def check_origin(headers: Headers, settings: Settings) -> None:
     """Refuse requests under foreign names, and those that another site's page has a browser send.
 
@@ -135,9 +151,10 @@ def check_token(headers: Headers, token: str | None) -> None:
     Raises:
         Problem: the token is missing or wrong.
     """
-    if token is None or hmac.compare_digest(
-        _shown(headers.get("authorization", "")).encode(), token.encode()
-    ):
+    if token is None:
+        return
+    shown = _shown(headers.get("authorization", ""))
+    if any(hmac.compare_digest(shown, each) for each in _written(token)):
         return
     raise Problem(
         "no-token",
@@ -146,21 +163,29 @@ def check_token(headers: Headers, token: str | None) -> None:
     )
 
 
-def _shown(authorization: str) -> str:
-    """The token in an Authorization header; '' where there is none."""
+def _shown(authorization: str) -> bytes:
+    """The token in an Authorization header, as it was sent; b'' where there is none."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "bearer":
-        return rest.strip()
+        return rest.strip(" \t").encode("latin-1")  # as ASGI servers decode headers
     if scheme.lower() == "basic":
         with suppress(ValueError):
-            return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
-    return ""
+            return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
+    return b""
+
+
+def _written(token: str) -> list[bytes]:
+    """How clients may send a token: in UTF-8, as browsers are told to, or in Latin-1, as older ones do."""
+    written = [token.encode()]
+    with suppress(UnicodeEncodeError):
+        written.append(token.encode("latin-1"))
+    return written
 
 
 def _name_in(host: str) -> str:
     """The name in a Host header, without its port."""
     with suppress(ValueError):
-        return urlsplit(f"//{host}").hostname or ""
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     return ""
 
 

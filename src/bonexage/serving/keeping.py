@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bonexage.disk import write_atomically
+from bonexage.errors import WrongUse
 from bonexage.serving.pool import Answer
 from bonexage.serving.problems import Problem
 from bonexage.serving.uploads import Upload
+
+
+def check_keeping(folder: Path) -> None:
+    """Make the folder where it is missing, and see that files can be written in it.
+
+    Raises:
+        WrongUse: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WrongUse(
+            f"films and answers cannot be stored there ({error.strerror or error})",
+            remedy="Name a folder in which the service may write, or leave --keep out",
+            subject=str(folder),
+        ) from None
 
 
 def keep(folder: Path, upload: Upload, answers: Sequence[Answer]) -> str:

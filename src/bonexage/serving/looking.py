@@ -15,8 +15,9 @@ from bonexage.errors import BonexageError, BundleError, UnreadableFile
 from bonexage.model.assessor import DEFAULT_COVERAGE, Assessor, Outcome
 from bonexage.model.stated import settle
 from bonexage.radiograph import NOBODY, Radiograph
-from bonexage.reading.dicom import Limits
+from bonexage.reading.confined import Limits
 from bonexage.reading.files import decode_film_bytes
+from bonexage.serving.problems import for_client
 from bonexage.subject import Subject
 
 
@@ -83,7 +84,7 @@ def look_at(data: bytes, asked: Asked, assessor: Assessor, limits: Limits) -> Lo
     except (BundleError, MemoryError):
         raise
     except BonexageError as error:
-        said = Failure(asked.name, subject, error, assessor.model)
+        said = Failure(asked.name, subject, for_client(error), assessor.model)
     except Exception as error:  # as in `assess_many`; what it says may name someone
         unforeseen = UnreadableFile(
             f"reading it failed in an unforeseen way ({type(error).__name__})",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +19,11 @@ from bonexage import __version__
 from bonexage.assessment import Failure
 from bonexage.atlas.plates import read_plates
 from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
+from bonexage.reading.images import readable_pictures
 from bonexage.reports.table import FIELDS
-from bonexage.serving.forms import PANES
-from bonexage.serving.pane import Seen, pane
+from bonexage.serving.clients import peer_of
+from bonexage.serving.forms import HEADER, PANE
+from bonexage.serving.pane import Seen, panes, stated_message
 from bonexage.serving.problems import MEDIA_TYPE, Problem
 from bonexage.serving.words import LANGUAGES, TAGS, Words, choose, words
 from bonexage.subject import Sex, Subject
@@ -28,12 +31,17 @@ from bonexage.subject import Sex, Subject
 if TYPE_CHECKING:
     from bonexage.serving.app import Service
     from bonexage.serving.pool import Answer
+    from bonexage.serving.uploads import Upload
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_SCRIPTED: Final = ("form.", "state.", "list.", "child.", "server.", "problem.", "result.")
+_SCRIPTED: Final = (
+    *("form.", "page.", "drop.", "child.", "list."),
+    *("state.", "server.", "problem.", "result.", "view."),
+)
+_NOTHING_STATED: Final = b'{"sex": "U", "age_months": null, "cautions": []}'
 _TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
@@ -69,41 +77,92 @@ def add_page(app: FastAPI, service: Service) -> None:
     async def plate(name: str) -> Response:
         return _file(plates, name)
 
+    @app.get("/page/words/{language}", include_in_schema=False)
+    async def texts(language: str) -> Response:
+        if language not in LANGUAGES:
+            raise HTTPException(404)
+        chosen = words(language)
+        body = {"tag": chosen.tag, "texts": scripted(chosen, service)}
+        return Response(json.dumps(body), media_type="application/json")
+
+    @app.post("/page/headers", include_in_schema=False)
+    async def header(request: Request) -> Response:
+        """What a film's header states of the child, before the film is assessed."""
+        return await _answered(request, service, _header)
+
     @app.post("/page/films", include_in_schema=False)
-    async def film(request: Request, lang: str | None = None) -> Response:
-        said = words(choose(lang, request.headers.get("accept-language")))
-        try:
-            with service.held.share() as share:
-                upload = await service.read(request, share)
-                if len(upload.films) > 1:
-                    raise Problem("wrong-use", "a result is of one film", "Send the films one by one")
-                found = await service.assess(request, upload, [PANES[said.language]])
-        except Problem as problem:
-            told = {**problem.as_dict(request.scope["request_id"]), "said": in_language(problem, said)}
-            return Response(json.dumps(told), problem.status, dict(problem.headers), MEDIA_TYPE)
-        return Response(answer_json(found[0], said), media_type="application/json")
+    async def film(request: Request) -> Response:
+        """A film's row, and its result in every language."""
+        return await _answered(request, service, _result)
+
+
+async def _answered(
+    request: Request, service: Service, made: Callable[[Request, Service, Upload], Awaitable[bytes]]
+) -> Response:
+    """What is made of the one film that is sent; a problem says in every language what is wrong."""
+    try:
+        with service.held.share(peer_of(request)) as share:
+            upload = await service.read(request, share)
+            if len(upload.films) > 1:
+                raise Problem("wrong-use", "a result is of one film", "Send the films one by one")
+            return Response(await made(request, service, upload), media_type="application/json")
+    except Problem as problem:
+        sentences = {each: in_language(problem, words(each)) for each in LANGUAGES}
+        body = {**problem.as_dict(request.scope["request_id"]), "said": sentences}
+        return Response(json.dumps(body), problem.status, dict(problem.headers), MEDIA_TYPE)
+
+
+async def _header(request: Request, service: Service, upload: Upload) -> bytes:
+    (answer,) = await service.look(request, upload, [HEADER])
+    stated = json.loads(answer.forms.get(HEADER, _NOTHING_STATED))
+    subject = Subject(Sex(stated["sex"]), stated["age_months"])
+    return json.dumps({"header": stated_message(subject, stated["cautions"])}).encode()
+
+
+async def _result(request: Request, service: Service, upload: Upload) -> bytes:
+    (answer,) = await service.assess(request, upload, [PANE])
+    return answer_json(answer)
 
 
 def page_html(template: str, said: Words, service: Service) -> str:
     """The page in one language, before any film."""
-    scripted = {key: text for key, text in said.texts.items() if key.startswith(_SCRIPTED)}
-    kept = service.settings.keep is not None
-    filled = {key: escape(text) for key, text in said.texts.items()} | {
-        "page.privacy": escape(said("page.kept" if kept else "page.privacy")),
+    for_scripts = scripted(said, service)
+    filled = {key: escape(text) for key, text in (dict(said.texts) | for_scripts).items()} | {
         "tag": said.tag,
         "language": said.language,
         "languages": _languages(said),
-        "words": escape(json.dumps(scripted, ensure_ascii=False)),
+        "words": escape(json.dumps(for_scripts, ensure_ascii=False)),
         "fields": ",".join(FIELDS),
         "most_bytes": str(service.settings.limits.bytes - _ROOM_FOR_FORM),
-        "made_by": escape(said("page.made_by", model=service.bundle.model, version=__version__)),
+        "made_by": escape(for_scripts["page.made_by"]),
     }
-    return _Page(template).substitute(filled)
+    return _Page(named(template)).substitute(filled)
 
 
-def answer_json(found: Answer, said: Words) -> bytes:
-    """A film's row, and its result as HTML and as text, as JSON."""
-    made = found.forms.get(PANES[said.language]) or pane(Seen(_failure(found)), (), {}, said)
+def named(template: str) -> str:
+    """The template with the key of each text that stands alone in its element, or is its label, beside it.
+
+    By these the scripts put the texts of another language in their places.
+    """
+    template = re.sub(r">\$\{([a-z]+\.\w+)\}</", r' data-say="\1">${\1}</', template)
+    return re.sub(r'aria-label="\$\{([a-z]+\.\w+)\}"', r'aria-label="${\1}" data-label="\1"', template)
+
+
+def scripted(said: Words, service: Service) -> dict[str, str]:
+    """The texts of the page and its scripts in one language, filled in as this service is run."""
+    kept = service.settings.keep is not None
+    texts = {key: text for key, text in said.texts.items() if key.startswith(_SCRIPTED)}
+    made_by = said("page.made_by", model=service.bundle.model, version=__version__)
+    return texts | {
+        "page.privacy": said("page.kept" if kept else "page.privacy"),
+        "page.made_by": made_by,
+        "drop.kinds": said("drop.kinds", pictures=", ".join(readable_pictures())),
+    }
+
+
+def answer_json(found: Answer) -> bytes:
+    """A film's row, and its result as HTML and as text in every language, as JSON."""
+    made = found.forms.get(PANE) or panes(Seen(_failure(found)), (), {})
     return json.dumps({"row": dict(found.row), **json.loads(made)}).encode()
 
 

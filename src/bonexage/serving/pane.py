@@ -1,10 +1,10 @@
-"""The result of one film as the page shows it: a piece of HTML, and the same as text to copy."""
+"""The result of one film as the page shows it, in each language: a piece of HTML, and a text to copy."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
@@ -16,16 +16,19 @@ from PIL import Image
 from bonexage import __version__
 from bonexage.assessment import Assessment, Caution, Failure
 from bonexage.atlas.plates import Plate, surrounding_plates
+from bonexage.radiograph import NOTHING_STATED, Stated
 from bonexage.reports import scale
 from bonexage.reports.document import png_uri
 from bonexage.reports.heat import Overlay, overlay
 from bonexage.reports.item import Picture, thumbnail
 from bonexage.serving import sentences
 from bonexage.serving.growth_svg import growth_svg
-from bonexage.serving.words import Words
-from bonexage.subject import Sex
+from bonexage.serving.words import LANGUAGES, Words
+from bonexage.serving.words import words as words_in
+from bonexage.subject import Sex, Subject
 
 FILM_PX: Final = 1200
+ALIKE_MONTHS: Final = 0.05  # ages are told with one decimal
 PLATES: Final = "page/plates"  # the address of a plate, seen from the page
 
 
@@ -37,35 +40,74 @@ class Seen:
         outcome: the assessment, or why there is none.
         picture: the film, `[height, width]`; None where it could not be read.
         months: what each place of it moved the answer by, `[height, width]`; None where that is not known.
+        stated: what its header states.
     """
 
     outcome: Assessment | Failure
     picture: Picture | None = None
     months: NDArray[np.float32] | None = None
+    stated: Stated = NOTHING_STATED
 
 
-def pane(seen: Seen, plates: Iterable[Plate], figures: Mapping[str, Any], words: Words) -> bytes:
+@dataclass(frozen=True)
+class _Drawn:
+    """The pictures of a result, alike in every language: the map, and the film's height and width."""
+
+    laid: Overlay | None = None
+    film_px: tuple[int, int] | None = None
+
+
+def panes(seen: Seen, plates: Iterable[Plate], figures: Mapping[str, Any]) -> bytes:
     """The result as JSON in UTF-8.
 
-    It has `html`, a piece of a page; `text`, the same to copy; and `age`, the bone age in words, '' for none.
+    It has `panes`, by language: `html`, a piece of a page; `text`, the same to copy; and `age`, the bone age
+    in words, '' for none. No part names the film: the page knows which film it sent. `pictures` are data
+    URIs of the pictures that any `html` names in `data-picture`. `header` is what the film's header states.
     """
+    atlas, drawn = tuple(plates), _Drawn()
+    pictures: dict[str, str] = {}
+    if seen.picture is not None:
+        grey = thumbnail(seen.picture, FILM_PX)
+        laid = overlay(seen.months, FILM_PX) if seen.months is not None else None
+        pictures = {"film": _as_png(grey), **({"map": png_uri(laid.png)} if laid else {})}
+        drawn = _Drawn(laid, (grey.shape[0], grey.shape[1]))
+    made = {each: _pane(seen, drawn, atlas, figures, words_in(each)) for each in LANGUAGES}
+    header = stated_message(seen.stated.subject)
+    return json.dumps({"panes": made, "pictures": pictures, "header": header}).encode()
+
+
+def stated_message(subject: Subject, cautions: Sequence[str] = ()) -> dict[str, Any]:
+    """What a header states of the child and what to be wary of in that, as the page's scripts take it."""
+    notes = {language: _notes(cautions, words_in(language)) for language in LANGUAGES}
+    return {"sex": subject.sex.value, "months": subject.age_months, "notes": notes}
+
+
+def _notes(english: Sequence[str], words: Words) -> list[str]:
+    return [words.as_sentence(words.translated(each) or each) for each in english]
+
+
+def _pane(
+    seen: Seen, drawn: _Drawn, plates: tuple[Plate, ...], figures: Mapping[str, Any], words: Words
+) -> dict[str, str]:
     said = seen.outcome
     if isinstance(said, Failure):
-        html, text, age = _failure_html(said, seen.picture, words), _failure_text(said, words), ""
-    else:
-        html, text = _html(said, seen, tuple(plates), figures, words), _text(said, words)
-        age = words.age(said.bone_age_months)
-    return json.dumps({"html": html, "text": text, "age": age}).encode()
+        return {"html": _failure_html(said, drawn, words), "text": _failure_text(said, words), "age": ""}
+    html = _html(said, seen.stated.subject, drawn, plates, figures, words)
+    return {"html": html, "text": _text(said, words), "age": words.age(said.bone_age_months)}
 
 
 def _html(
-    said: Assessment, seen: Seen, plates: tuple[Plate, ...], figures: Mapping[str, Any], words: Words
+    said: Assessment,
+    stated: Subject,
+    drawn: _Drawn,
+    plates: tuple[Plate, ...],
+    figures: Mapping[str, Any],
+    words: Words,
 ) -> str:
-    laid = overlay(seen.months, FILM_PX) if seen.months is not None else None
     return "".join(
         [
-            f'<section class="answer">{_answer(said, words)}</section>',
-            _film(said.file, seen.picture, laid, words),
+            f'<section class="answer">{_answer(said, stated, words)}</section>',
+            _film(drawn, words),
             f'<section class="growing"><h3>{_h(words("result.growth"))}</h3>{_growth(said, words)}</section>',
             _plates(_nearest(said, plates), words),
             f'<section class="model"><h3>{_h(words("result.model"))}</h3>'
@@ -74,7 +116,7 @@ def _html(
     )
 
 
-def _answer(said: Assessment, words: Words) -> str:
+def _answer(said: Assessment, stated: Subject, words: Words) -> str:
     interval = ""
     if said.interval:
         span = words.span(said.interval.low_months, said.interval.high_months)
@@ -88,7 +130,7 @@ def _answer(said: Assessment, words: Words) -> str:
         f'<p class="soft">{_h(_legend(said, words))}</p>'
         f'<p class="sentence">{_h(sentences.plain_sentence(said, words))}</p>'
         f"<h3>{_h(words('result.cautions'))}</h3>{_cautions(said.cautions, words)}"
-        f"{_pairs(_facts(said, words))}"
+        f"{_pairs(_facts(said, stated, words))}"
     )
 
 
@@ -114,25 +156,47 @@ def _cautions(cautions: Iterable[Caution], words: Words) -> str:
     return f'<ul class="cautions">{told}</ul>' if told else f"<p>{_h(words('result.no_cautions'))}</p>"
 
 
-def _facts(said: Assessment, words: Words) -> list[tuple[str, str]]:
-    sex = said.subject.sex
-    sexes = {Sex.FEMALE: "child.girl", Sex.MALE: "child.boy", Sex.UNKNOWN: "result.both_sexes"}
-    found = [(words("child.sex"), words(sexes[sex]))]
+def _facts(said: Assessment, stated: Subject, words: Words) -> list[tuple[str, str]]:
+    found = [(words("child.sex"), _sex(said.subject.sex, stated.sex, words))]
     if len(said.readings) > 1:
         found += [
             (words(f"result.read_as_{one.sex}"), words.age_with_months(one.bone_age_months))
             for one in said.readings
         ]
     age = said.subject.age_months
-    found.append(
-        (words("child.age"), words("result.not_known") if age is None else words.age_with_months(age))
-    )
+    found.append((words("child.age"), _age(age, stated.age_months, words)))
     if said.sds:
         scored = f"{sentences.score(said.sds, words)}, {sentences.verdict(said.sds, words)}"
         found += [(words("result.sds"), scored), (words("result.reference"), words("result.norm"))]
     elif age is not None:
         found.append((words("result.sds"), words("result.no_reference")))
     return found
+
+
+def _sex(sex: Sex, stated: Sex, words: Words) -> str:
+    """The sex that the film was read as, and what its header states of it."""
+    named = {Sex.FEMALE: "child.girl", Sex.MALE: "child.boy", Sex.UNKNOWN: "result.both_sexes"}
+    used = words(named[sex])
+    if stated is Sex.UNKNOWN:
+        return used
+    return _sourced(used, None if sex is stated else words(named[stated]), words)
+
+
+def _age(months: float | None, stated: float | None, words: Words) -> str:
+    """The chronological age that the reading was held against, and what the film's header states of it."""
+    if months is None:
+        return words("result.not_known")
+    used = words.age_with_months(months)
+    if stated is None:
+        return used
+    alike = abs(months - stated) < ALIKE_MONTHS
+    return _sourced(used, None if alike else words.age_with_months(stated), words)
+
+
+def _sourced(used: str, instead_of: str | None, words: Words) -> str:
+    if instead_of is None:
+        return words("result.from_header", value=used)
+    return words("result.instead", value=used, header=instead_of)
 
 
 def _model(model: str, figures: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
@@ -145,26 +209,28 @@ def _model(model: str, figures: Mapping[str, Any], words: Words) -> list[tuple[s
     ]
 
 
-def _film(file: str, picture: Picture | None, laid: Overlay | None, words: Words) -> str:
+def _film(drawn: _Drawn, words: Words) -> str:
     """The film, the map over it, and the places where the page's script puts what moves them."""
-    if picture is None:
+    if drawn.film_px is None:
         return ""
-    grey = thumbnail(picture, FILM_PX)
-    out = io.BytesIO()
-    Image.fromarray(grey).save(out, format="PNG")
-    height, width = grey.shape
-    alt = words("result.film_alt", file=file)
-    size = f'width="{width}" height="{height}"'
-    film = f'<img class="film" src="{png_uri(out.getvalue())}" alt="{_h(alt)}" {size}>'
+    height, width = drawn.film_px
+    film = f'<img class="film" data-picture="film" alt="" width="{width}" height="{height}">'
     over = told = ""
-    if laid:
-        over = f'<img class="map" src="{png_uri(laid.png)}" alt="{_h(_map_in_words(laid, words))}">'
-        told = f"<figcaption>{_bar(laid, words)}<p>{_h(words('map.caption'))}</p></figcaption>"
+    if drawn.laid:
+        alt = _h(_map_in_words(drawn.laid, words))
+        over = f'<img class="map" data-picture="map" alt="{alt}">'
+        told = f"<figcaption>{_bar(drawn.laid, words)}<p>{_h(words('map.caption'))}</p></figcaption>"
     return (
         f'<section class="viewing"><h3>{_h(words("result.film"))}</h3>'
         f'<figure class="viewer"><div class="stage"><div class="turned">{film}{over}</div></div>'
         f'<div class="controls"></div>{told}</figure></section>'
     )
+
+
+def _as_png(grey: NDArray[np.uint8]) -> str:
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, format="PNG")
+    return png_uri(out.getvalue())
 
 
 def _map_in_words(laid: Overlay, words: Words) -> str:
@@ -228,20 +294,19 @@ def _plate_caption(plate: Plate, words: Words) -> str:
     )
 
 
-def _failure_html(said: Failure, picture: Picture | None, words: Words) -> str:
-    film = _film(said.file, picture, None, words)
+def _failure_html(said: Failure, drawn: _Drawn, words: Words) -> str:
     return (
         f'<section class="answer refusal"><h3 class="told">{_h(words(f"state.{said.status}"))}</h3>'
         f'<p class="big">{_h(words("result.no_bone_age"))}</p>'
         f'<p class="sentence">{_translated(said.error.problem, words)}</p>'
         f"<h3>{_h(words('result.what_to_do'))}</h3><p>{_translated(said.error.remedy, words)}</p></section>"
-        f'{film}<section class="model"><h3>{_h(words("result.model"))}</h3>'
+        f'{_film(drawn, words)}<section class="model"><h3>{_h(words("result.model"))}</h3>'
         f"{_pairs(_model(said.model, {}, words)[:2])}</section>"
     )
 
 
 def _text(said: Assessment, words: Words) -> str:
-    lines = [said.file, sentences.plain_sentence(said, words)]
+    lines = [sentences.plain_sentence(said, words)]
     cautions = [words.as_sentence(words.translated(each.sentence) or each.sentence) for each in said.cautions]
     if cautions:
         lines.append(words("form.named", name=words("result.cautions"), value=" ".join(cautions)))
@@ -251,7 +316,7 @@ def _text(said: Assessment, words: Words) -> str:
 def _failure_text(said: Failure, words: Words) -> str:
     parts = [said.error.problem, said.error.remedy]
     told = " ".join(words.as_sentence(words.translated(part) or part) for part in parts)
-    return "\n".join([said.file, f"{words(f'state.{said.status}')}: {told}", _made_by(said.model, words)])
+    return "\n".join([f"{words(f'state.{said.status}')}: {told}", _made_by(said.model, words)])
 
 
 def _made_by(model: str, words: Words) -> str:

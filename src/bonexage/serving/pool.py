@@ -1,8 +1,9 @@
-"""The workers, and the queue before them: bounded, with one worker in reserve for each that dies."""
+"""The workers, and the queue before them: bounded, fair, with one worker more than is used."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -13,14 +14,16 @@ from typing import Any, Final
 from bonexage.assessment import Failure
 from bonexage.errors import UnreadableFile
 from bonexage.reports.table import record
+from bonexage.serving.logs import event
 from bonexage.serving.looking import Asked, as_message, out_of_parts
 from bonexage.serving.problems import Problem
 from bonexage.serving.process import Worker, WorkerEnded
 from bonexage.serving.settings import Settings
+from bonexage.serving.turns import Party, Turns
 
 TRIES: Final = 2
+GRACE_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 5.0
-_WEIGHT_OF_NEWEST: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,12 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._turn = asyncio.Semaphore(settings.workers)
+        self._turns = Turns(settings.workers, settings.limits.queue)
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._alive: set[Worker] = set()
-        self._at_work: set[Worker] = set()
+        self._at_work: dict[Worker, asyncio.Task[Any] | None] = {}
         self._seats: list[asyncio.Task[None]] = []
-        self._inside = 0
-        self._mean_seconds = 0.0
+        self._looks: set[asyncio.Task[Answer]] = set()
         self.started = 0
 
     async def start(self) -> None:
@@ -58,9 +60,10 @@ class Pool:
 
     async def close(self) -> None:
         """End all workers."""
-        for seat in self._seats:
-            seat.cancel()
-        await asyncio.gather(*self._seats, return_exceptions=True)
+        ending = [*self._seats, *self._looks]
+        for each in ending:
+            each.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         self._seats = []
 
     @property
@@ -71,7 +74,7 @@ class Pool:
     @property
     def waiting(self) -> int:
         """How many films wait for a worker."""
-        return max(0, self._inside - self._settings.workers)
+        return self._turns.waiting
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -84,41 +87,59 @@ class Pool:
         return tuple(worker.pid for worker in self._at_work)
 
     @contextmanager
-    def places(self, films: int) -> Iterator[None]:
+    def places(self, films: int, peer: str = "") -> Iterator[Party]:
         """Places in the queue for the films of one request.
 
+        Args:
+            films: how many.
+            peer: the address that they come from.
+
         Raises:
-            Problem: there are none, or those before them would take too long; it tells when to ask again.
+            Problem: there are none, or its first film would wait too long; it tells when to ask again.
         """
-        limits, waiting = self._settings.limits, self.waiting
-        seconds = waiting * self._mean_seconds / self._settings.workers
-        full = self._inside + films - self._settings.workers > limits.queue
-        if full or seconds > limits.wait_seconds:
+        turns, seconds = self._turns, self._turns.foreseen_seconds
+        if not turns.has_room(films, peer) or seconds > self._settings.limits.wait_seconds:
             raise Problem(
                 "busy",
-                f"{waiting} films wait to be assessed",
+                f"{turns.waiting} films wait to be assessed",
                 "Ask again later; Retry-After says when",
                 headers={"Retry-After": str(max(1, math.ceil(seconds)))},
             )
-        self._inside += films
-        try:
-            yield
-        finally:
-            self._inside -= films
+        with turns.inside(films, peer) as party:
+            yield party
 
-    async def assess(self, data: bytes, asked: Asked) -> Answer:
+    async def assess(self, data: bytes, asked: Asked, party: Party) -> Answer:
         """Assess one film, which has a place.
 
         A film whose worker dies is given to another one; one that two workers die of is an unreadable film.
+        Where nobody waits for the answer any more (this is cancelled), a film that is being read has
+        `GRACE_SECONDS` to end, as most do in less; then its worker is killed.
 
         Raises:
             Problem: no worker is to be had, or a form that was asked for cannot be made.
         """
-        async with self._turn:
+        look = asyncio.create_task(self._looked_at(data, asked, party))
+        self._looks.add(look)
+        look.add_done_callback(self._forget)
+        try:
+            return await asyncio.shield(look)
+        except asyncio.CancelledError:
+            grace = GRACE_SECONDS if look in self._at_work.values() else 0.0
+            asyncio.get_running_loop().call_later(grace, look.cancel)
+            raise
+
+    def _forget(self, look: asyncio.Task[Answer]) -> None:
+        self._looks.discard(look)
+        if not look.cancelled():
+            look.exception()  # of a film whose client has gone, nobody else takes notice of it
+
+    async def _looked_at(self, data: bytes, asked: Asked, party: Party) -> Answer:
+        """What workers make of a film when its turn has come."""
+        async with self._turns.turn(party):
             for _ in range(TRIES):
                 worker = await self._next_worker()
                 began = time.monotonic()
-                self._at_work.add(worker)
+                self._at_work[worker] = asyncio.current_task()
                 try:
                     said, body = await worker.ask(as_message(asked), data, self._settings.limits.seconds)
                 except WorkerEnded:
@@ -126,8 +147,8 @@ class Pool:
                 except TimeoutError:
                     return _unread(asked, worker, self._too_slow())
                 finally:
-                    self._at_work.discard(worker)
-                self._learn(time.monotonic() - began)
+                    del self._at_work[worker]
+                self._turns.learn(party, time.monotonic() - began)
                 if said.get("shaken") or worker.films >= self._settings.limits.worker_films:
                     worker.kill()
                 else:
@@ -151,9 +172,6 @@ class Pool:
                 headers={"Retry-After": "5"},
             ) from None
 
-    def _learn(self, seconds: float) -> None:
-        self._mean_seconds += _WEIGHT_OF_NEWEST * (seconds - self._mean_seconds)
-
     def _too_slow(self) -> Problem:
         seconds = self._settings.limits.seconds
         return Problem(
@@ -168,11 +186,12 @@ class Pool:
                 worker = await Worker.start(self._settings)
             except (WorkerEnded, OSError):
                 pause = min(_LONGEST_PAUSE, 2 * pause + 0.1)
+                event("worker-not-started", level=logging.WARNING, again_after_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
                 continue
             pause = 0.0
             self.started += 1
-            self._mean_seconds = self._mean_seconds or worker.seconds_a_film
+            self._turns.expect(worker.seconds_a_film)
             self._alive.add(worker)
             self._idle.put_nowait(worker)
             try:

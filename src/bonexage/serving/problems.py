@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bonexage.assessment import DISCLAIMER
 from bonexage.errors import (
+    INSTALL_WITH,
     BonexageError,
     BundleError,
     MissingExtra,
@@ -49,6 +50,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
 }
 # A header each: a browser reads no second one in the same header, and then asks for no password.
 CHALLENGES: Final = ('Bearer realm="bonexage"', 'Basic realm="bonexage", charset="UTF-8"')
+_ASK_OPERATOR: Final = "Ask the operator of this server to install them"
 _CODES: Final[tuple[tuple[type[BonexageError], str], ...]] = (
     (TooManyPixels, "too-many-pixels"),
     (UnreadableFile, "unreadable"),
@@ -70,6 +72,7 @@ class Problem(Exception):
         exit_code: what the command line exits with for the same (2 wrong use, 3 unusable input).
         headers: of the answer.
         row: the film's row, as `predict --format json` gives it; None where it is about no film.
+        field: the field of the form that is wrong; None where it is about no field.
     """
 
     code: str
@@ -78,6 +81,7 @@ class Problem(Exception):
     exit_code: int = 2
     headers: Mapping[str, str] = field(default_factory=dict)
     row: Mapping[str, Any] | None = None
+    field: str | None = None
 
     @property
     def status(self) -> int:
@@ -86,28 +90,30 @@ class Problem(Exception):
 
     def as_dict(self, request_id: str) -> dict[str, Any]:
         """Its members as RFC 9457 names them, and ours."""
-        said: dict[str, Any] = {
+        text = f"{self.problem}. {self.remedy}."
+        members: dict[str, Any] = {
             "type": TYPE + self.code,
             "title": KINDS[self.code][1],
             "status": self.status,
-            "detail": f"{self.problem}. {self.remedy}.",
+            "detail": f"{self.field}: {text}" if self.field else text,
             "remedy": self.remedy,
             "instance": f"urn:uuid:{request_id}",
             "code": self.code,
             "exit_code": self.exit_code,
             "disclaimer": DISCLAIMER,
         }
-        return said if self.row is None else {**said, "row": dict(self.row)}
+        about = {"field": self.field, "row": None if self.row is None else dict(self.row)}
+        return members | {name: value for name, value in about.items() if value is not None}
+
+
+def for_client(error: BonexageError) -> BonexageError:
+    """The error as a client is to see it, who can run no command of this machine."""
+    return error.with_remedy(_ASK_OPERATOR) if error.remedy.startswith(INSTALL_WITH) else error
 
 
 def code_of(error: BonexageError) -> str:
     """The code of an error of this package."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), "failed")
-
-
-def problem_of(error: BonexageError, row: Mapping[str, Any] | None = None) -> Problem:
-    """The problem that an error of this package is answered with; no file name but in the row."""
-    return Problem(code_of(error), error.problem, error.remedy, error.exit_code, row=row)
 
 
 def answer(problem: Problem, request_id: str) -> Response:

@@ -15,7 +15,8 @@ from bonexage.assessment import DISCLAIMER
 from bonexage.errors import WrongUse
 from bonexage.model.bundle import load_bundle
 from bonexage.serving.app import make_app
-from bonexage.serving.connections import impatient
+from bonexage.serving.connections import impatient, most_connections
+from bonexage.serving.keeping import check_keeping
 from bonexage.serving.logs import start_logging
 from bonexage.serving.settings import Settings
 
@@ -32,10 +33,12 @@ def serve(settings: Settings, *, drain_seconds: int, say: Callable[[str], None])
         say: told the address, who can reach it, and what is stored, once it listens.
 
     Raises:
-        WrongUse: the address cannot be listened on.
+        WrongUse: the address cannot be listened on, or films cannot be stored where they are to be.
         BundleError: the model cannot be loaded.
     """
     bundle = load_bundle(settings.model)
+    if settings.keep:
+        check_keeping(settings.keep)
     start_logging()
     with listening(settings) as listener:
         for line in introduction(settings, listener.getsockname()[1], bundle.model):
@@ -43,7 +46,7 @@ def serve(settings: Settings, *, drain_seconds: int, say: Callable[[str], None])
         server = uvicorn.Server(
             uvicorn.Config(
                 make_app(settings, bundle),
-                http=impatient(settings.limits.stall_seconds),
+                http=impatient(settings.limits.stall_seconds, most_connections()),
                 ws="none",
                 loop="asyncio",
                 log_config=None,
@@ -71,10 +74,11 @@ def listening(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
         listener.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # the last three of what is no address
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WrongUse(
-            f"it cannot listen on {settings.host}, port {settings.port} ({error.strerror or error})",
+            f"it cannot listen on {settings.host}, port {settings.port} ({reason})",
             remedy="Give another --host or --port",
         ) from None
     return listener

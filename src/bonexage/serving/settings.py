@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import math
+import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from bonexage.errors import WrongUse
+from bonexage.hosts import is_loopback
 from bonexage.model.runtime import usable_cores
 
 MEGABYTE: Final = 1_000_000
+_HELD_BYTES: Final = 512 * MEGABYTE
+_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Limits:
         pixels: of one film.
         files: of one request.
         seconds: one film may be worked on, by the clock.
-        decoding_seconds: of computing, to decode a DICOM film; a sound one takes one or two.
+        decoding_seconds: of computing, to decode a film; a sound one takes one or two.
         stall_seconds: an upload may send nothing.
         upload_seconds: an upload may last.
         queue: films may wait; more are answered 429.
@@ -41,14 +47,21 @@ class Limits:
     upload_seconds: float = 120.0
     queue: int = 64
     wait_seconds: float = 3.0
-    held_bytes: int = 512 * MEGABYTE
+    held_bytes: int = _HELD_BYTES
     worker_bytes: int = 6 << 30
     worker_films: int = 1000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value <= 0:
-                raise WrongUse(f"a limit of {value:g} {name} lets nothing in", remedy="Give more than 0")
+            if not 0 < value < math.inf:
+                raise WrongUse(
+                    f"a limit of {value:g} {name} cannot be kept", remedy="Give a finite number above 0"
+                )
+        if self.bytes > self.held_bytes // 2:
+            raise WrongUse(
+                f"requests of {self.bytes} bytes do not fit into a memory of {self.held_bytes} for uploads",
+                remedy="Allow smaller requests, or twice the memory",
+            )
         if self.files > self.queue:
             raise WrongUse(
                 f"{self.files} films of one request do not fit into a queue of {self.queue}",
@@ -88,20 +101,45 @@ class Settings:
         """Whether only this machine can reach it."""
         return is_loopback(self.host)
 
-    @property
+    def __post_init__(self) -> None:
+        if not self.host.strip():
+            raise WrongUse(
+                "an empty address is that of all interfaces",
+                remedy="Give 127.0.0.1 for this machine alone, or 0.0.0.0 for all interfaces",
+                subject="--host",
+            )
+        object.__setattr__(self, "names", tuple(host_name(name) for name in self.names))
+
+    @cached_property
     def own_names(self) -> frozenset[str] | None:
-        """The host names it answers to; None for any."""
+        """The host names it answers to, in lower case; None for any."""
         if not self.on_loopback and not self.names:
             return None
-        return frozenset({"localhost", "127.0.0.1", "::1", self.host, *self.names})
+        return frozenset({"localhost", "127.0.0.1", "::1", self.host.lower(), *self.names})
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own, seen from itself alone."""
+def host_name(text: str) -> str:
+    """A host name as browsers send it: in lower case, without a final dot, in ASCII (IDNA).
+
+    Raises:
+        WrongUse: it is none, or a URL or a port is with it.
+    """
+    bare = text.strip().lower().removesuffix(".")
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return str(ipaddress.ip_address(bare.removeprefix("[").removesuffix("]")))
     except ValueError:
-        return False
+        pass
+    try:
+        name = bare.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    if not _NAME.fullmatch(name):
+        raise WrongUse(
+            f"{text!r} is not a host name",
+            remedy="Give the name alone, such as bones.example.org, without https:// and without a port",
+            subject="--name",
+        )
+    return name
 
 
 def check_reach(settings: Settings, *, insecure: bool) -> None:

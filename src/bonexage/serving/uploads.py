@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from bonexage.assessment import coverage_share
 from bonexage.errors import WrongUse
 from bonexage.model.assessor import DEFAULT_COVERAGE
 from bonexage.radiograph import NOBODY
 from bonexage.serving.looking import Asked
-from bonexage.serving.problems import Problem, problem_of
+from bonexage.serving.multipart import MEDIA_TYPE, FormReader, Part, shown
+from bonexage.serving.problems import Problem
 from bonexage.serving.settings import MEGABYTE, Limits
-from bonexage.subject import MAX_CHRONOLOGICAL_AGE_MONTHS, Sex, Subject
+from bonexage.subject import Sex, Subject, parse_age_months
+
+T = TypeVar("T")
 
 FIELDS: Final = ("file", "sex", "age_months", "coverage", "page")
 MOST_PAGES: Final = 10_000
 _MOST_NAME: Final = 200
-_MOST_TEXT: Final = 1000
-_NUMBER: Final = re.compile(r"\d{1,6}(\.\d{1,6})?")
+_PIECE_BYTES: Final = 8192
+_PAGE: Final = re.compile(r"[0-9]{1,6}(\.0*)?")
 _CLOSE: Final = {"Connection": "close"}
 
 
@@ -52,7 +54,6 @@ class Upload:
         """What is asked about one of the films."""
         return Asked(film.name, self.subject, self.coverage, self.page, forms)
 
-    @property
     def fingerprint(self) -> str:
         """A hash of all of it."""
         digest = hashlib.sha256(repr((self.subject, self.coverage, self.page)).encode())
@@ -63,19 +64,31 @@ class Upload:
 
 @dataclass
 class Held:
-    """How many bytes of uploads are in memory, and how many may be."""
+    """How many bytes of uploads are in memory, and how many may be; the last quarter no peer has alone."""
 
     most: int
     bytes: int = 0
+    by_peer: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
-        """What one upload holds of it, given back at the end."""
-        share = Share(self)
+    def share(self, peer: str = "") -> Iterator[Share]:
+        """What one upload of a peer holds of it, given back at the end."""
+        share = Share(self, peer)
         try:
             yield share
         finally:
-            self.bytes -= share.bytes
+            self.count(peer, -share.bytes)
+            if not self.by_peer[peer]:
+                del self.by_peer[peer]
+
+    def count(self, peer: str, length: int) -> None:
+        """Count so many bytes more of a peer."""
+        self.bytes += length
+        self.by_peer[peer] += length
+
+    def is_over(self, peer: str) -> bool:
+        """Whether all uploads, or this peer's, hold more than they may."""
+        return self.bytes > self.most or self.by_peer[peer] > self.most - self.most // 4
 
 
 @dataclass
@@ -83,17 +96,18 @@ class Share:
     """How many bytes one upload holds."""
 
     of: Held
+    peer: str = ""
     bytes: int = 0
 
     def add(self, length: int) -> None:
         """So many bytes more.
 
         Raises:
-            Problem: all uploads together hold more than they may.
+            Problem: all uploads together, or those of this peer, hold more than they may.
         """
         self.bytes += length
-        self.of.bytes += length
-        if self.of.bytes > self.of.most:
+        self.of.count(self.peer, length)
+        if self.of.is_over(self.peer):
             raise Problem(
                 "busy",
                 "the uploads under way fill the memory that they may take",
@@ -111,26 +125,23 @@ async def read_upload(request: Request, limits: Limits, share: Share) -> Upload:
         share: what it holds in memory, counted here.
 
     Raises:
-        Problem: the form, or what is asked in it, cannot be obeyed, is too large, or does not come.
+        Problem: the form, or a field of it, cannot be used, is too large, or does not come.
     """
-    media, _, _ = request.headers.get("content-type", "").partition(";")
-    if media.strip().lower() != "multipart/form-data":
-        raise Problem(
-            "wrong-form", "the body is no multipart form", "Send multipart/form-data with the field file"
-        )
+    media = request.headers.get("content-type", "")
+    if (
+        media.partition(";")[0].strip().lower() != MEDIA_TYPE
+        or len(request.headers.getlist("content-type")) > 1
+    ):
+        raise Problem("wrong-form", "the body is no multipart form", f"Send {MEDIA_TYPE} with the field file")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.bytes:
         raise _too_large(limits)
-    chunks = _chunks(request, limits, share)
-    parser = MultiPartParser(
-        request.headers, chunks, max_files=limits.files, max_fields=len(FIELDS), max_part_size=_MOST_TEXT
-    )
-    parser.spool_max_size = limits.bytes + 1  # nothing goes to disk
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise _of_parser(error, limits) from None
-    return await _understood(form.multi_items())
+    form = FormReader(media, most_files=limits.files)
+    async for chunk in _chunks(request, limits, share):
+        for start in range(0, len(chunk), _PIECE_BYTES):
+            form.write(chunk[start : start + _PIECE_BYTES])
+            await asyncio.sleep(0)  # others have their turn: a form can be written to be slow to read
+    return _upload_of(form.parts())
 
 
 async def _chunks(request: Request, limits: Limits, share: Share) -> AsyncGenerator[bytes, None]:
@@ -154,32 +165,43 @@ async def _chunks(request: Request, limits: Limits, share: Share) -> AsyncGenera
         yield chunk
 
 
-async def _understood(items: list[tuple[str, UploadFile | str]]) -> Upload:
+def _upload_of(parts: tuple[Part, ...]) -> Upload:
+    """The films of a form, and what its texts ask; raises Problem with the field that is wrong."""
     films: list[Film] = []
     texts: dict[str, str] = {}
-    for name, value in items:
-        if name not in FIELDS or name in texts:
-            what = "is given twice" if name in texts else "is none that there is"
-            raise _wrong(f"a field of the form {what}", f"Give file, and perhaps {', '.join(FIELDS[1:])}")
-        if isinstance(value, UploadFile) != (name == "file"):
-            kind = "a file" if name == "file" else "a text"
-            raise _wrong(f"the field {name} holds no {kind[2:]}", f"Send it as {kind}")
-        if isinstance(value, UploadFile):
-            films.append(Film(film_name(value.filename or ""), await value.read()))
-            await value.close()
-        else:
-            texts[name] = value
+    for part in parts:
+        if part.name not in FIELDS:
+            raise _wrong("the service knows no such field", f"Send {', '.join(FIELDS)}", part.name)
+        if part.name in texts:
+            raise _wrong("the field comes twice in the form", "Send it once", part.name)
+        if (part.filename is not None) != (part.name == "file"):
+            kind = "a file with a file name" if part.name == "file" else "a text without a file name"
+            raise _wrong("the field has the wrong kind of content", f"Send {kind}", part.name)
+        if part.filename is None:
+            texts[part.name] = part.text
+        elif part.filename or part.data:  # a form in which no file was chosen sends a file without either
+            films.append(Film(film_name(part.filename), part.data))
     if not films:
-        raise _wrong("there is no film", "Send it as a file in the field file")
+        raise _wrong("the form has no film", "Send it as a file with a file name", "file")
+    sex = _field("sex", Sex.parse, texts)
+    age_months = _field("age_months", parse_age_months, texts)
+    return Upload(
+        tuple(films),
+        Subject(sex or Sex.UNKNOWN, age_months),
+        _field("coverage", _share_of, texts) or DEFAULT_COVERAGE,
+        _field("page", _page_of, texts),
+    )
+
+
+def _field(name: str, parse: Callable[[str], T | None], texts: Mapping[str, str]) -> T | None:
+    """What a text of the form says; None where it is left out or blank, as on the command line."""
+    text = texts.get(name, "").strip()
+    if not text:
+        return None
     try:
-        return Upload(
-            tuple(films),
-            Subject(_sex(texts.get("sex", "U")), _number(texts, "age_months", MAX_CHRONOLOGICAL_AGE_MONTHS)),
-            _share(_number(texts, "coverage", 100)),
-            _page(_number(texts, "page", MOST_PAGES)),
-        )
+        return parse(text)
     except WrongUse as error:
-        raise problem_of(error) from None
+        raise _wrong(error.problem, error.remedy, name) from None
 
 
 def film_name(given: str) -> str:
@@ -189,41 +211,24 @@ def film_name(given: str) -> str:
     return shown if shown.strip(".") else "film"
 
 
-def _sex(text: str) -> Sex:
-    if text not in set(Sex):
-        raise WrongUse("the sex is none that there is", remedy="Write F, M or U")
-    return Sex(text)
+def _share_of(percent: str) -> float:
+    try:
+        return coverage_share(float(percent))
+    except ValueError:
+        raise WrongUse(f"{percent!r} is not a percentage", remedy="Write a number such as 90") from None
 
 
-def _number(texts: dict[str, str], name: str, most: float) -> float | None:
-    """A number of the form: digits, perhaps a point; None where it is left out."""
-    if name not in texts:
-        return None
-    if not _NUMBER.fullmatch(texts[name]) or not texts[name].isascii() or float(texts[name]) > most:
-        raise WrongUse(f"{name} is no number that it can be", remedy=f"Give a number up to {most:g}")
-    return float(texts[name])
-
-
-def _share(percent: float | None) -> float:
-    if percent is None:
-        return DEFAULT_COVERAGE
-    if not 1 < percent < 100:
+def _page_of(text: str) -> int:
+    """The number of a page, counted from 1; programs may write it as 2.0."""
+    if not _PAGE.fullmatch(text) or not 1 <= float(text) <= MOST_PAGES:
         raise WrongUse(
-            "coverage is no number that it can be", remedy="Give a percentage above 1 and below 100"
+            f"{text!r} is not the number of a page", remedy=f"Write a whole number from 1 to {MOST_PAGES}"
         )
-    return percent / 100
+    return round(float(text))
 
 
-def _page(number: float | None) -> int | None:
-    if number is None:
-        return None
-    if number < 1 or not math.isclose(number, round(number)):
-        raise WrongUse("page is no number that it can be", remedy="Give a whole number from 1")
-    return round(number)
-
-
-def _wrong(problem: str, remedy: str) -> Problem:
-    return Problem("wrong-use", problem, remedy)
+def _wrong(problem: str, remedy: str, name: str) -> Problem:
+    return Problem("wrong-use", problem, remedy, field=shown(name))
 
 
 def _too_large(limits: Limits) -> Problem:
@@ -246,11 +251,3 @@ def _stalled(limits: Limits, at_the_end: bool) -> Problem:
     return Problem(
         "stalled", f"nothing came for {limits.stall_seconds:g} seconds", "Send it again", headers=_CLOSE
     )
-
-
-def _of_parser(error: MultiPartException, limits: Limits) -> Problem:
-    if error.message.startswith("Too many files"):
-        return Problem(
-            "too-many-files", f"there are more than {limits.files} films", "Send fewer films at a time"
-        )
-    return _wrong("the form is damaged, or a text in it too long", "Send it again")

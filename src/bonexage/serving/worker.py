@@ -18,13 +18,12 @@ from bonexage.atlas.plates import read_plates
 from bonexage.errors import BonexageError, UnreadableFile
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
-from bonexage.reading.confined import limit_memory
-from bonexage.reading.dicom import Limits
+from bonexage.reading.confined import Limits, limit_memory
 from bonexage.reading.messages import read_message, write_message
 from bonexage.reports.table import record
-from bonexage.serving.forms import made
+from bonexage.serving.forms import HEADER, header, made
 from bonexage.serving.looking import Asked, in_parts, look_at
-from bonexage.serving.problems import code_of
+from bonexage.serving.problems import code_of, for_client
 from bonexage.subject import Sex, Subject
 
 
@@ -71,6 +70,9 @@ def _handled(
             page=head["page"],
             forms=tuple(head["forms"]),
         )
+        if asked.forms == (HEADER,):
+            parts, content = in_parts([(HEADER, header(body, asked, limits))])
+            return {"row": {}, "parts": parts}, content
         look = look_at(body, asked, assessor, limits)
         said = {"row": record(look.outcome)}
         if isinstance(look.outcome, Failure):
@@ -78,7 +80,7 @@ def _handled(
         parts, content = in_parts(made(look))
         return {**said, "parts": parts}, content
     except BonexageError as error:
-        return {"error": _told(error)}, b""
+        return {"error": _told(for_client(error))}, b""
     except MemoryError:
         more = UnreadableFile("it takes more memory than one film may", remedy="Give a smaller copy of it")
         return {"error": _told(more), "shaken": True}, b""

@@ -2,6 +2,10 @@
 
 import { note, say } from "./words.js";
 
+// What begins a formula in a spreadsheet, perhaps after a separator that it splits at.
+const FORMULA = /^[=+\-@＝＋－＠]/u;
+const AFTER_SEPARATOR = /[;\t]\s*[=+\-@＝＋－＠]|\r/u;
+
 export async function copy(text) {
   note(say((await copied(text)) ? "result.copied" : "result.not_copied"));
 }
@@ -41,22 +45,29 @@ export function asJson(rows) {
   return `${JSON.stringify(rows, null, 2)}\n`;
 }
 
+// A table as the command line writes it: text that a spreadsheet would take for a formula has an apostrophe before
+// it, as OWASP describes, and so has text with a blank at an end.
 export function asCsv(rows, fields) {
-  const cell = (value) => {
-    const text = value === null || value === undefined ? "" : written(value);
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [fields, ...rows.map((row) => fields.map((field) => row[field]))]
-    .map((cells) => `${cells.map(cell).join(",")}\n`)
-    .join("");
+  return [fields, ...rows.map((row) => fields.map((field) => row[field]))].map(line).join("");
 }
 
-// Numbers as the command line writes them: 126.0, not 126.
+function line(values) {
+  const cells = values.map((value) => (typeof value === "string" ? marked(value) : written(value)));
+  const all = cells.some((cell) => AFTER_SEPARATOR.test(cell));
+  const quoted = cells.map((cell, at) => {
+    const quotes = (all && typeof values[at] !== "number") || /[",\n\r]/.test(cell);
+    return quotes ? `"${cell.replaceAll('"', '""')}"` : cell;
+  });
+  return `${quoted.join(",")}\n`;
+}
+
+function marked(text) {
+  const rest = text.replace(/^'+/, "");
+  return FORMULA.test(rest) || /^\s|\s$/.test(rest) ? `'${text}` : text;
+}
+
+// Numbers as the command line writes them: 126.0, not 126; nothing for what is missing.
 function written(value) {
+  if (value === null || value === undefined) return "";
   return Number.isInteger(value) ? value.toFixed(1) : String(value);
-}
-
-// What a film's file is called without its folder and ending.
-export function stem(name) {
-  return name.split("/").pop().replace(/\.[^.]*$/, "") || "film";
 }

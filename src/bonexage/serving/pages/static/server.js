@@ -1,5 +1,7 @@
 // One film to the server and its answer back; and whether the server is there at all.
 
+import { sentName } from "./names.js";
+
 const LONGEST_WAIT = 300000;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 8000;
@@ -29,9 +31,10 @@ export function send(address, form, { accept, kind, sending, started }) {
   });
 }
 
-export function formOf(file, child) {
+// A film as it is sent, with what is asked of it: nothing, or the sex and age that it is to be read with.
+export function formOf(film, child = { sex: "U", months: null }) {
   const form = new FormData();
-  form.append("file", file, file.name);
+  form.append("file", film.file, sentName(film.name));
   form.append("sex", child.sex);
   if (child.months !== null) form.append("age_months", child.months.toFixed(3));
   return form;
@@ -65,4 +68,29 @@ export function readable(file) {
     () => true,
     () => false,
   );
+}
+
+const DICOM_MARK = [128, "DICM"];
+const DICOM_NAME = /\.(dcm|dicom|dic)$/i;
+const PICTURES = [
+  /^\x89PNG\r\n/,
+  /^\xff\xd8\xff/,
+  /^II[*+]\0/,
+  /^MM\0[*+]/,
+  /^BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0/s,
+  /^RIFF.{4}WEBP/s,
+  /^.{4}ftyp(avi[fs]|hei[cxms]|hev[cxms]|mi[fa][12f]|msf1|1pic)/s,
+];
+
+// Whether a file whose first bytes are these, each a character, is a picture of a kind that is read.
+export function beginsAsPicture(head) {
+  return PICTURES.some((begin) => begin.test(head));
+}
+
+// Whether a file is surely a picture of a kind in whose header nobody is named; the server is asked of any other.
+export async function hasNoHeader(film) {
+  const [at, mark] = DICOM_MARK;
+  const bytes = new Uint8Array(await film.file.slice(0, at + mark.length).arrayBuffer().catch(() => new ArrayBuffer(0)));
+  const head = String.fromCharCode(...bytes);
+  return !DICOM_NAME.test(sentName(film.name)) && head.slice(at) !== mark && beginsAsPicture(head);
 }

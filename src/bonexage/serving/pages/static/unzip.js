@@ -1,10 +1,13 @@
 // The films in a zip archive, unpacked in the browser, each as a file of its own.
 
+import { beginsAsPicture } from "./server.js";
+
 const END = 0x06054b50;
 const ENTRY = 0x02014b50;
 const MOST_ENTRIES = 20000;
-const PICTURE = /\.(png|jpe?g|tiff?|bmp|webp|dcm|dicom|dic)$/i;
+const PICTURE = /\.(png|jpe?g|jpe|jfif|tiff?|bmp|dib|webp|avif|hei[cf]|hif|dcm|dicom|dic|ima)$/i;
 const MAY_BE_DICOM = /(^|\/)[^/.]+$|\.[0-9.]+$/;
+const FOLDER = /[\\/]$/;
 const LITTER = /(^|\/)(\.|__MACOSX\/)|(^|\/)DICOMDIR$/i;
 
 export function isZip(file) {
@@ -29,13 +32,19 @@ export async function unzip(archive, most) {
       start: view.getUint32(at + 42, true),
     };
     const [name, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
-    const path = new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, name));
+    const written = new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, name));
+    const path = FOLDER.test(written) ? "" : below(written);
     at += 46 + name + extra + comment;
-    if (!LITTER.test(path) && (PICTURE.test(path) || MAY_BE_DICOM.test(path))) {
+    if (path && !LITTER.test(path) && (PICTURE.test(path) || MAY_BE_DICOM.test(path))) {
       films.push(await unpacked(view, entry, `${archive.name}/${path}`, most));
     }
   }
   return films.filter((film) => film !== null).sort((one, other) => (one.file.name < other.file.name ? -1 : 1));
+}
+
+// A member's name as a path below the archive, however the archive writes it.
+function below(name) {
+  return name.split(/[\\/]/).filter((part) => !["", ".", ".."].includes(part)).join("/");
 }
 
 function endOf(view) {
@@ -67,8 +76,9 @@ async function unpacked(view, entry, name, most) {
   return (await isFilm(name, file)) ? { file } : null;
 }
 
-// What has no picture's ending is one only with the mark of DICOM.
+// What has no picture's ending is a film by its first bytes.
 async function isFilm(name, bytes) {
   if (PICTURE.test(name)) return true;
-  return (await bytes.slice(128, 132).text()) === "DICM";
+  const head = String.fromCharCode(...new Uint8Array(await bytes.slice(0, 132).arrayBuffer()));
+  return head.slice(128) === "DICM" || beginsAsPicture(head);
 }

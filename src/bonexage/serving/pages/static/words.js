@@ -1,7 +1,7 @@
-// The page's texts, as the server put them into it.
+// The page's texts, as the server put them into it, and in another language when the reader changes it.
 
-const texts = JSON.parse(document.body.dataset.words);
-export const language = document.body.dataset.language;
+let texts = JSON.parse(document.body.dataset.words);
+export let language = document.body.dataset.language;
 
 export function say(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -23,6 +23,42 @@ export function age(months) {
 
 export function share(part) {
   return say("form.share", { number: Math.round(100 * part) });
+}
+
+// A text of the page as { key, values }, or of the server as { said }, in the language of now.
+export function sentence({ key, values, said }) {
+  return said ? said[language] : say(key, values);
+}
+
+// Write every text that stands alone in its element, and every label, in the language of now.
+export function translate(root) {
+  for (const each of root.querySelectorAll("[data-say]")) each.textContent = say(each.dataset.say);
+  for (const each of root.querySelectorAll("[data-label]")) each.setAttribute("aria-label", say(each.dataset.label));
+  for (const each of root.querySelectorAll("template")) translate(each.content);
+}
+
+let turning = "";
+
+// Have the page in another language; false where the server does not give its texts. The last wish counts.
+export async function turnTo(wanted) {
+  turning = wanted;
+  // Whole, as fetch refuses what is seen from an address with a password in it.
+  const address = location.origin + new URL(`page/words/${wanted}`, location.href).pathname;
+  try {
+    const answer = await fetch(address, { cache: "no-store" });
+    if (!answer.ok) return false;
+    const { tag, texts: others } = await answer.json();
+    if (turning !== wanted) return true;
+    [texts, language] = [others, wanted];
+    document.documentElement.lang = tag;
+  } catch {
+    return false;
+  }
+  document.title = `${say("page.title")} · bonexage`;
+  document.getElementById("note").hidden = true;
+  document.getElementById("said").textContent = "";
+  translate(document);
+  return true;
 }
 
 // Speak to those who listen; the same words twice are heard twice.
