@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from bonexage.reading.confined import Limits
 from bonexage.reading.images import decode_image
 from hands import drawn_hand
 from trials.biting_pictures import of_directories, of_greedy_tags, of_scans
-from trials.waiting import eventually
+from trials.waiting import PATIENCE_SECONDS, eventually
 
 ON_LINUX = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="reads what Linux tells of processes"
@@ -178,16 +179,30 @@ def test_a_decoder_ends_amid_its_work_with_the_process_that_asked_it(tmp_path: P
     eventually(lambda: is_gone(child))
 
 
+def interrupt_the_command(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+
+
+def interrupt_a_thread(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGINT to a thread that is not the main one, as the system may."""
+    threads = [int(each.name) for each in Path(f"/proc/{process.pid}/task").iterdir()]
+    other = next(each for each in threads if each != process.pid)
+    assert ctypes.CDLL(None).tgkill(process.pid, other, int(signal.SIGINT)) == 0
+
+
 @ON_LINUX
-def test_an_interrupted_command_ends_with_its_decoders(tmp_path: Path):
+@pytest.mark.parametrize("interrupt", [interrupt_the_command, interrupt_a_thread])
+def test_an_interrupted_command_ends_with_its_decoders(
+    interrupt: Callable[[subprocess.Popen[bytes]], None], tmp_path: Path
+):
     for at in range(4):
         (tmp_path / f"{at}.jpg").write_bytes(of_scans(3000 + at))
     process = subprocess.Popen(
         [sys.executable, "-m", "bonexage", "predict", str(tmp_path), "--sex", "F"], stderr=subprocess.PIPE
     )
     children = eventually(lambda: [each for each in children_of(process.pid) if seconds_of(each) > 0.5])
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    interrupt(process)
+    assert process.wait(PATIENCE_SECONDS) == 130
     for child in children:
         eventually(lambda child=child: is_gone(child))
     assert process.stderr

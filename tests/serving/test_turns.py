@@ -331,9 +331,13 @@ def test_a_client_that_goes_before_a_quick_film_is_done_costs_no_worker(
         await in_time(lambda: len(pool.pids) == 2)
         workers = set(pool.pids)
         with pool.places(1) as party:
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
             asked = asyncio.create_task(pool.assess(png(), Asked("hand.png"), party))
             await in_time(lambda: pool.working)
             asked.cancel()
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
             await in_time(lambda: not pool.working)
             assert asked.cancelled()
             answer = await pool.assess(png(), Asked("hand.png"), party)

@@ -13,6 +13,7 @@ from typing import Final
 from bonexage.assessment import Caution
 from bonexage.errors import BonexageError, RefusedRadiograph, UnreadableFile
 from bonexage.evaluation.duplicates import Small, shrink
+from bonexage.futures import result_of
 from bonexage.model.assessor import Assessor, PlacedFilm
 from bonexage.model.runtime import usable_cores
 from bonexage.reading.files import read_radiograph
@@ -88,7 +89,7 @@ def scan(
                 waiting.append(pool.submit(_read, film, assessor))
             if not waiting:
                 return
-            ready = [waiting.popleft().result() for _ in range(min(_BATCH, len(waiting)))]
+            ready = [result_of(waiting.popleft()) for _ in range(min(_BATCH, len(waiting)))]
             yield from _assessed(ready, assessor)
             done += len(ready)
             if progress is not None:

@@ -24,6 +24,7 @@ from bonexage.assessment import (
 )
 from bonexage.clinic.growth import score
 from bonexage.errors import BonexageError, BundleError, UnreadableFile, WrongUse
+from bonexage.futures import result_of
 from bonexage.model.bundle import Bundle
 from bonexage.model.calibration import opened
 from bonexage.model.cautions import (
@@ -386,7 +387,7 @@ def examine_many(
                 waiting.append(pool.submit(_read, assessor, film, subject_for, page, keep_sources))
             if not waiting:
                 return
-            ready = [waiting.popleft().result() for _ in range(min(batch, len(waiting)))]
+            ready = [result_of(waiting.popleft()) for _ in range(min(batch, len(waiting)))]
             yield from _assess_read(assessor, ready, coverage)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -25,6 +25,7 @@ from bonexage.errors import (
     UnreadableFile,
     WrongUse,
 )
+from bonexage.futures import result_of
 from bonexage.subject import Sex, Subject
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Client:
                     waiting.append(threads.submit(self._outcome, film, subject_for, (coverage, page), model))
                 if not waiting:
                     return
-                yield waiting.popleft().result()
+                yield result_of(waiting.popleft())
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
