@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -305,6 +306,23 @@ def test_what_the_queue_does_not_know_is_put_aside_as_it_was_with_its_reason(tmp
     opened(state)
     assert (state / "aside" / "unlisted-2" / "films" / "mine.png").read_bytes() == b"another"
     assert (home / "films" / "mine.png").read_bytes() == b"films/mine.png"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+def test_odd_names_and_pipes_in_the_state_folder_keep_no_node_from_starting(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    opened(state)
+    for place in ("films", "results", "dead"):
+        (state / place / os.fsdecode(b"M\xfcller")).write_bytes(place.encode())
+    (state / "films" / ("a" * 32)).write_bytes(b"a picture")
+    os.mkfifo(state / "films" / f"{'a' * 32}.name")
+    log = opened(state)
+    home = state / "aside" / "unlisted-1"
+    for place in ("films", "results", "dead"):
+        assert (home / place / os.fsdecode(b"M\xfcller")).read_bytes() == place.encode()
+    assert (home / "films" / ("a" * 32)).read_bytes() == b"a picture"
+    assert (home / "films" / f"{'a' * 32}.name").is_fifo()
+    assert {each["event"] for each in log} == {"unlisted-put-aside"}
 
 
 @pytest.mark.skipif(os.name != "posix" or not hasattr(os, "geteuid"), reason="permissions are POSIX's")

@@ -181,7 +181,10 @@ class Queue:
 
     def film_in(self, file: str) -> Film | None:
         """The film whose bytes lie, or lay, in a file of the folder of films that wait."""
-        films = self._films("file = ? LIMIT 1", file)
+        try:
+            films = self._films("file = ? LIMIT 1", file)
+        except UnicodeEncodeError:  # a name that is not UTF-8 is none of ours
+            return None
         return films[0] if films else None
 
     def add(

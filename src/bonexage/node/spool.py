@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -99,8 +100,11 @@ class Spool:
 
     def name_beside(self, file: str) -> str | None:
         """The name that was kept beside a film; None where there is none."""
+        beside = self.films / f"{file}{NAME}"
         try:
-            return (self.films / f"{file}{NAME}").read_text(encoding="utf-8", errors="replace")
+            if not stat.S_ISREG(beside.lstat().st_mode):
+                return None
+            return beside.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
 
