@@ -146,6 +146,18 @@ def test_what_is_no_folder_or_no_queue_is_named(tmp_path: Path) -> None:
         opened(tmp_path / "ours")
 
 
+def test_a_lock_that_is_no_file_is_named_and_none_is_emptied(tmp_path: Path) -> None:
+    opened(tmp_path / "state")
+    lock = tmp_path / "state" / "lock"
+    lock.write_bytes(b"mine")
+    opened(tmp_path / "state")
+    assert lock.read_bytes() == b"mine"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(WrongUse, match="the state folder cannot be used"):
+        opened(tmp_path / "state")
+
+
 def test_a_folder_that_is_new_or_empty_is_marked_and_used_again(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "deep" / "new"):
