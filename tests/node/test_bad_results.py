@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from bonexage.cli.app import app
 from bonexage.node.looking import retry
 from bonexage.node.queue import DAMAGED, DELIVERED, MISSING
+from bonexage.node.running import opened_state
 from bonexage.node.sending import Away, BadResult, _written
-from dicoms import dataset
+from dicoms import as_bytes, dataset
 from node.nodes import Node, running, write_config
 from trials.archive import Archive, listening, send
 
@@ -67,6 +68,29 @@ def test_a_damaged_result_is_a_dead_letter_and_the_rest_are_delivered(tmp_path: 
         node.wait_for("done", "done")
         assert len(archive.stored) == 6
         assert "dead letters: 0\n" in page(node, "readyz")
+
+
+def test_a_film_whose_file_cannot_be_read_holds_up_no_other_and_becomes_a_dead_letter(tmp_path: Path) -> None:
+    archive = Archive()
+    with listening(archive) as port:
+        config = write_config(tmp_path, port)
+        with opened_state(tmp_path / "state", 0, lambda _event, **_facts: None) as door:
+            for number in (1, 2):
+                film = dataset(number=number)
+                door.take(str(film.SOPInstanceUID), as_bytes(film))
+            unread = door.spool.film(door.queue.film(1))
+            unread.rename(tmp_path / "film")
+            unread.mkdir()
+        with running(config) as node:
+            node.wait_for("dead", "done")
+            told = (node.state / "dead" / "film-1" / "reason.txt").read_text()
+            assert "its file in the state folder cannot be read" in told
+            assert "dead letters: 1\n" in page(node, "readyz")
+            unread.rmdir()
+            (tmp_path / "film").rename(unread)
+            assert retry(node.state, [1]) == [1]
+            node.wait_for("done", "done")
+    assert len(archive.stored) == 6
 
 
 def test_a_name_that_a_folder_does_not_take_is_the_results_fault_and_no_other(tmp_path: Path) -> None:
