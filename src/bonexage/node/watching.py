@@ -301,7 +301,12 @@ class Taker:
         """Note beside the other results why there is none of this film."""
         self._log("not-taken", reason=error.problem)
         place = self._watch.outbox / _place(name, content_hash(data))
-        write_durably(place / REASON, f"{error}\n".encode(errors="backslashreplace"))
+        try:
+            write_durably(place / REASON, f"{error}\n".encode(errors="backslashreplace"))
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as taken:
+            if not self._watch.outbox.is_dir():
+                raise
+            self._log("reason-not-written", **error_facts(taken))  # something else stands in its place
         return True
 
 
