@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from typer.testing import CliRunner
 
 from bonexage.cli.app import app
 from bonexage.node.looking import retry
-from bonexage.node.queue import DAMAGED, DELIVERED, MISSING
+from bonexage.node.queue import DAMAGED, DELIVERED, FILE, MISSING
 from bonexage.node.running import opened_state
 from bonexage.node.sending import Away, BadResult, _written
 from dicoms import as_bytes, dataset
@@ -133,6 +135,11 @@ def test_check_tries_the_state_folder_and_the_ports_and_leaves_nothing_behind(tm
             code, text = check(config)
             assert code == 0, text
             assert text.count("in use by the running node") == 2
+        with closing(sqlite3.connect(tmp_path / "state" / FILE)) as queue:
+            queue.execute("PRAGMA user_version = 9")
+        code, text = check(config)
+        assert code == 3
+        assert f"its {FILE} is no queue that this version can use" in text
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "letter.txt").write_text("mine")
         foreign = config.read_text().replace('state = "state"', 'state = "mine"')

@@ -12,6 +12,8 @@ from pathlib import Path
 from bonexage.errors import WrongUse
 from bonexage.node.config import NodeConfig
 from bonexage.node.ownership import check_ownership
+from bonexage.node.queue import FILE
+from bonexage.node.schema import may_be_queue
 from bonexage.node.spool import LOCK
 
 
@@ -50,6 +52,8 @@ def _state_folder(folder: Path, *, at_work: bool) -> Place:
     try:
         if folder.exists():
             check_ownership(folder)
+        if (folder / FILE).exists() and not may_be_queue(folder / FILE):
+            return Place(name, False, f"its {FILE} is no queue that this version can use")
         usable = _is_writable(folder)
     except (OSError, ValueError) as error:
         return Place(name, False, f"cannot be used ({getattr(error, 'strerror', None) or error})")
