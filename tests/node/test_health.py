@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import socket
@@ -43,6 +44,27 @@ def test_a_page_that_fails_and_a_connection_that_breaks_are_lines_of_the_log() -
     assert told[0]["error"] == "OperationalError"
     assert "Drawn" not in out.getvalue()
     assert "127.0.0.1" not in out.getvalue()
+
+
+class Full(io.StringIO):
+    """A stream on a disk that is full."""
+
+    is_full = True
+
+    def flush(self) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_whose_disk_is_full_or_that_is_closed_stops_nothing() -> None:
+    stream = Full()
+    log = json_lines(stream)
+    log("taken", film=1)
+    stream.is_full = False
+    log("taken", film=2)
+    assert json.loads(stream.getvalue().splitlines()[-1])["film"] == 2
+    stream.close()
+    log("taken", film=3)
 
 
 def has_ipv6() -> bool:
