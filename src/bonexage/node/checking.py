@@ -15,6 +15,7 @@ from bonexage.node.ownership import check_ownership
 from bonexage.node.queue import FILE
 from bonexage.node.schema import may_be_queue
 from bonexage.node.spool import LOCK
+from bonexage.node.tls import listening_context
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Place:
 
 
 def check_places(config: NodeConfig) -> tuple[Place, ...]:
-    """The state folder and the ports of a configuration; nothing is made and nothing is marked."""
+    """The state folder and the ports of a configuration; nothing is made and nothing is marked.
+
+    Raises:
+        WrongUse: a TLS file of the listener cannot be used.
+    """
+    listening_context(config.listen.tls, config.listen.idle_seconds)
     folder = Path(config.state)
     at_work = _is_locked(folder)
     places = [
