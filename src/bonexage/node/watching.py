@@ -61,7 +61,7 @@ _MOST_READS: Final = 3
 # Some programs keep the room of a whole file before they copy it: its size says nothing then, and zeros are
 # in it where nothing was copied yet. A file that ends in zeros has to be as it is for longer than others.
 _ZEROS: Final = bytes(1024)
-ZEROS_SECONDS: Final = 30.0
+ZEROS_SECONDS: Final = 6.0
 
 Stamp = tuple[int, int]
 """Size and time of change of a file, in nanoseconds: what has them as before has not grown."""
