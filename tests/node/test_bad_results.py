@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from typer.testing import CliRunner
 
 from bonexage.cli.app import app
 from bonexage.node.looking import retry
-from bonexage.node.queue import DAMAGED, DELIVERED, MISSING
+from bonexage.node.queue import DAMAGED, DELIVERED, FILE, MISSING
+from bonexage.node.running import opened_state
 from bonexage.node.sending import Away, BadResult, _written
-from dicoms import dataset
+from dicoms import as_bytes, dataset
 from node.nodes import Node, running, write_config
 from trials.archive import Archive, listening, send
 
@@ -69,6 +72,29 @@ def test_a_damaged_result_is_a_dead_letter_and_the_rest_are_delivered(tmp_path: 
         assert "dead letters: 0\n" in page(node, "readyz")
 
 
+def test_a_film_whose_file_cannot_be_read_holds_up_no_other_and_becomes_a_dead_letter(tmp_path: Path) -> None:
+    archive = Archive()
+    with listening(archive) as port:
+        config = write_config(tmp_path, port)
+        with opened_state(tmp_path / "state", 0, lambda _event, **_facts: None) as door:
+            for number in (1, 2):
+                film = dataset(number=number)
+                door.take(str(film.SOPInstanceUID), as_bytes(film))
+            unread = door.spool.film(door.queue.film(1))
+            unread.rename(tmp_path / "film")
+            unread.mkdir()
+        with running(config) as node:
+            node.wait_for("dead", "done")
+            told = (node.state / "dead" / "film-1" / "reason.txt").read_text()
+            assert "its file in the state folder cannot be read" in told
+            assert "dead letters: 1\n" in page(node, "readyz")
+            unread.rmdir()
+            (tmp_path / "film").rename(unread)
+            assert retry(node.state, [1]) == [1]
+            node.wait_for("done", "done")
+    assert len(archive.stored) == 6
+
+
 def test_a_name_that_a_folder_does_not_take_is_the_results_fault_and_no_other(tmp_path: Path) -> None:
     outbox = tmp_path / "out"
     outbox.mkdir()
@@ -109,6 +135,11 @@ def test_check_tries_the_state_folder_and_the_ports_and_leaves_nothing_behind(tm
             code, text = check(config)
             assert code == 0, text
             assert text.count("in use by the running node") == 2
+        with closing(sqlite3.connect(tmp_path / "state" / FILE)) as queue:
+            queue.execute("PRAGMA user_version = 9")
+        code, text = check(config)
+        assert code == 3
+        assert f"its {FILE} is no queue that this version can use" in text
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "letter.txt").write_text("mine")
         foreign = config.read_text().replace('state = "state"', 'state = "mine"')

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
+from typer.testing import CliRunner
 
+from bonexage.cli.app import app
 from bonexage.errors import WrongUse
 from bonexage.node import connections
 from bonexage.node.config import Tls
@@ -76,6 +78,10 @@ def test_a_tls_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="a TLS file cannot be used"):
         listening_context(Tls(str(tmp_path / "c"), str(tmp_path / "k")), 10)
     assert calling_context(Tls()) is None
+    config = write_config(tmp_path, listen='tls = {certificate = "c", key = "k"}')
+    checked = CliRunner().invoke(app, ["node", "--config", str(config), "--check"])
+    assert checked.exit_code == 2
+    assert "a TLS file cannot be used" in checked.output
 
 
 def test_half_associations_and_noise_are_ended_and_others_are_served(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def cut(data: bytes, share: float) -> bytes:
     return data[: int(len(data) * share)]
 
 
+def filled_up(data: bytes, share: float) -> bytes:
+    """A copy that ended early, where the whole file's room had been kept before: zeros are in it."""
+    return cut(data, share).ljust(len(data), b"\0")
+
+
 DAMAGED = {
     "cut-early": cut(FILM, 0.3),
     "cut-late": cut(FILM, 0.99),
@@ -69,6 +74,10 @@ DAMAGED = {
     "cut-in-its-header": FILM[:700],
     "a-header-alone": FILM[: FILM.index(b"\xe0\x7f\x10\x00")],
     "zeros-in-packed": cut(WHOLE[uid.RLELossless.name], 0.5) + bytes(1000),
+    **{
+        f"room-kept-for-{syntax.name}": filled_up(WHOLE[syntax.name], 0.7)
+        for syntax in (uid.JPEGLosslessSV1, uid.JPEGLossless, uid.JPEGLSLossless, uid.JPEG2000Lossless)
+    },
 }
 
 

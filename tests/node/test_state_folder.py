@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from bonexage.cli.app import app
 from bonexage.errors import UnusableData, WrongUse
+from bonexage.node.books import Books
 from bonexage.node.config import read_config
 from bonexage.node.logs import json_lines
 from bonexage.node.looking import retry
@@ -133,6 +135,41 @@ def test_a_database_of_another_program_is_not_made_a_queue(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
+@pytest.mark.parametrize("more", [(), ("--retry", "all")])
+def test_an_empty_database_in_a_foreign_folder_is_not_made_a_queue_by_a_look(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    folder = foreign(tmp_path / "mine")
+    (folder / FILE).write_bytes(b"")
+    before = tree(folder)
+    said = CliRunner().invoke(app, ["queue", str(folder), *more])
+    assert said.exit_code == 3
+    assert "no state folder of bonexage" in said.output
+    assert tree(folder) == before
+
+
+def damage_the_tables(state: Path) -> None:
+    """Spoil all pages of a queue but the first, which says what it is."""
+    with closing(sqlite3.connect(state / FILE)) as made:
+        made.execute("PRAGMA journal_mode = DELETE")
+        (page,) = made.execute("PRAGMA page_size").fetchone()
+    content = (state / FILE).read_bytes()
+    (state / FILE).write_bytes(content[:page].ljust(len(content), b"\x5a"))
+
+
+def test_a_queue_whose_tables_are_damaged_is_named(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    opened(state)
+    (state / "films" / "1").write_bytes(b"looked up at the start")
+    damage_the_tables(state)
+    with pytest.raises(UnusableData, match="the queue cannot be used"):
+        opened(state)
+    for more in ((), ("--retry", "all")):
+        said = CliRunner().invoke(app, ["queue", str(state), *more])
+        assert said.exit_code == 3
+        assert "the queue cannot be" in said.output
+
+
 def test_what_is_no_folder_or_no_queue_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
     with pytest.raises(WrongUse, match="cannot be used"):
@@ -143,6 +180,18 @@ def test_what_is_no_folder_or_no_queue_is_named(tmp_path: Path) -> None:
     (tmp_path / "ours" / FILE).write_bytes(b"no queue" * 1000)
     with pytest.raises(UnusableData, match="the queue cannot be opened"):
         opened(tmp_path / "ours")
+
+
+def test_a_lock_that_is_no_file_is_named_and_none_is_emptied(tmp_path: Path) -> None:
+    opened(tmp_path / "state")
+    lock = tmp_path / "state" / "lock"
+    lock.write_bytes(b"mine")
+    opened(tmp_path / "state")
+    assert lock.read_bytes() == b"mine"
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(WrongUse, match="the state folder cannot be used"):
+        opened(tmp_path / "state")
 
 
 def test_a_folder_that_is_new_or_empty_is_marked_and_used_again(tmp_path: Path) -> None:
@@ -307,6 +356,23 @@ def test_what_the_queue_does_not_know_is_put_aside_as_it_was_with_its_reason(tmp
     assert (home / "films" / "mine.png").read_bytes() == b"films/mine.png"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+def test_odd_names_and_pipes_in_the_state_folder_keep_no_node_from_starting(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    opened(state)
+    for place in ("films", "results", "dead"):
+        (state / place / os.fsdecode(b"M\xfcller")).write_bytes(place.encode())
+    (state / "films" / ("a" * 32)).write_bytes(b"a picture")
+    os.mkfifo(state / "films" / f"{'a' * 32}.name")
+    log = opened(state)
+    home = state / "aside" / "unlisted-1"
+    for place in ("films", "results", "dead"):
+        assert (home / place / os.fsdecode(b"M\xfcller")).read_bytes() == place.encode()
+    assert (home / "films" / ("a" * 32)).read_bytes() == b"a picture"
+    assert (home / "films" / f"{'a' * 32}.name").is_fifo()
+    assert {each["event"] for each in log} == {"unlisted-put-aside"}
+
+
 @pytest.mark.skipif(os.name != "posix" or not hasattr(os, "geteuid"), reason="permissions are POSIX's")
 def test_what_cannot_be_moved_stays_where_it_is_and_the_node_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -334,6 +400,28 @@ def test_files_among_the_results_of_a_done_film_are_put_aside_and_not_removed(tm
     assert (home / "results" / "1" / "mine.txt").read_bytes() == b"mine"
     assert (home / "dead" / "film-1" / "film").read_bytes() == b"mine too"
     assert not (state / "results" / "1").exists()
+
+
+def test_nothing_is_tried_again_where_a_number_is_none_of_a_dead_letter(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    opened(state)
+    with_dead_letter(state)
+    with pytest.raises(WrongUse, match="film 99 is not among the dead letters"):
+        retry(state, [1, 99])
+    with closing(Queue(state)) as queue:
+        assert queue.film(1).state == DEAD
+    assert (state / "dead" / "film-1" / "film").read_bytes() == b"film"
+    assert retry(state, [1]) == [1]
+    assert not (state / "dead" / "film-1").exists()
+
+
+def with_dead_letter(state: Path) -> None:
+    with opened_state(state, 0, lambda _event, **_facts: None) as door:
+        number = door.take("1.2.3", b"film")
+        assert number
+        Books(door.queue, door.spool, lambda _event, **_facts: None).lay_film(
+            door.queue.film(number), DEAD, "it was in the way"
+        )
 
 
 def test_dead_letters_that_are_tried_again_keep_what_a_person_put_beside_them(tmp_path: Path) -> None:

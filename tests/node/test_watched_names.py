@@ -21,9 +21,9 @@ from bonexage.node.judging import Judge, make_judge
 from bonexage.node.logs import json_lines
 from bonexage.node.queue import Film, Queue
 from bonexage.node.spool import Spool
-from bonexage.node.taking import Door
+from bonexage.node.taking import Door, content_hash
 from bonexage.node.watching import Taker, Watch, place_of, shown_name
-from dicoms import as_bytes, dataset, hand_values
+from dicoms import as_bytes, dataset, hand_values, write_dicom
 from films import write_film
 from models import small_bundle
 from node.test_watching import results, watched
@@ -184,7 +184,9 @@ class Folder:
         self.inbox.mkdir()
         self.queue = Queue(place)
         watch = Watch(self.inbox, place / "out", place / "state")
-        self.taker = Taker(watch, Door(self.queue, Spool(place / "state")), False, json_lines(self.log))
+        self.seconds = 0.0
+        door = Door(self.queue, Spool(place / "state"))
+        self.taker = Taker(watch, door, False, json_lines(self.log), clock=lambda: self.seconds)
 
     def looks(self, times: int = 2) -> bool:
         return [self.taker.look() for _ in range(times)][-1]
@@ -274,6 +276,40 @@ def test_what_takes_a_films_place_while_it_is_looked_at_holds_nobody_up(
         assert not looked.is_alive()
     assert folder.looks(4)
     assert folder.names() == ["whole.png", "growing.png"]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_copy_under_way_whose_room_was_kept_is_not_taken_while_it_pauses(
+    folder: Folder, share: float
+) -> None:
+    whole = as_bytes(dataset(hand_values(height=200, width=160)))
+    part = whole[: int(share * len(whole))]
+    (folder.inbox / "a.dcm").write_bytes(part.ljust(len(whole), b"\0"))
+    (folder.inbox / "b.png").write_bytes(film(1, folder.inbox))
+    for seconds in (0, 10, 29):
+        folder.seconds = seconds
+        assert not folder.looks()
+        assert folder.names() == ["b.png"]
+    (folder.inbox / "a.dcm").write_bytes(whole)
+    assert folder.looks()
+    assert folder.names() == ["b.png", "a.dcm"]
+    assert folder.queue.film(2).sha256 == content_hash(whole)
+
+
+def test_a_film_that_ends_in_zeros_is_taken_when_it_has_stayed_so(folder: Folder) -> None:
+    values = hand_values(height=200, width=160)
+    values[-20:] = 0
+    path = write_dicom(folder.inbox / "a.dcm", dataset(values))
+    assert not folder.looks()
+    folder.seconds = 20
+    os.utime(path, ns=(1, 1))  # it changed, so its time begins anew
+    assert not folder.looks()
+    folder.seconds = 45
+    assert not folder.looks(1)
+    assert folder.names() == []
+    folder.seconds = 50
+    assert folder.looks(1)
+    assert folder.names() == ["a.dcm"]
 
 
 def test_odd_files_are_passed_over_and_watching_once_ends(tmp_path: Path, judge: Judge) -> None:

@@ -19,7 +19,7 @@ from bonexage.node.judging import Judge, make_judge
 from bonexage.node.logs import json_lines
 from bonexage.node.queue import Queue
 from bonexage.node.spool import Spool
-from bonexage.node.taking import Door
+from bonexage.node.taking import Door, content_hash
 from bonexage.node.watching import STATE, Taker, Watch, run_watch
 from dicoms import as_bytes, dataset, hand_values, write_dicom
 from films import write_film
@@ -110,6 +110,29 @@ def test_another_film_of_a_known_uid_is_told_of_beside_the_results(tmp_path: Pat
     (place,) = (name for name in results(tmp_path) if name.startswith("b-"))
     said = (tmp_path / "out" / place / "reason.txt").read_text()
     assert "has the same SOP Instance UID and another content" in said
+
+
+def test_a_file_in_the_place_of_a_films_reason_ends_nothing_and_stays(tmp_path: Path, model: Path) -> None:
+    write_dicom(tmp_path / "in" / "a.dcm")
+    b = write_dicom(tmp_path / "in" / "b.dcm", dataset(hand_values(seed=3)))  # of the same UID
+    place = tmp_path / "out" / f"b-{content_hash(b.read_bytes())}"
+    place.parent.mkdir()
+    place.write_text("mine")
+    told = watched(tmp_path, judge(model))
+    assert [each["error"] for each in told if each["event"] == "reason-not-written"] == ["FileExistsError"]
+    assert place.read_text() == "mine"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "1e12", "0"])
+def test_a_time_that_cannot_be_waited_for_is_refused(tmp_path: Path, model: Path, seconds: str) -> None:
+    (tmp_path / "in").mkdir()
+    said = CliRunner().invoke(
+        app, ["watch", str(tmp_path / "in"), str(tmp_path / "out"), "--model", str(model), "--every", seconds]
+    )
+    assert said.exit_code == 2
+    assert isinstance(said.exception, SystemExit)
+    assert "--every" in said.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_file_or_too_large_and_an_outbox_that_refuses_stop_nothing(

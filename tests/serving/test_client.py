@@ -158,10 +158,11 @@ def broken() -> httpx.Response:
         (lambda: httpx.Response(200, text="<html>"), "none of this service's"),
         (lambda: httpx.Response(200, json=[{"status": "assessed"}]), "none of this service's"),
         (lambda: httpx.Response(200, json=["odd"]), "none of this service's"),
+        (lambda: httpx.Response(200, text="[" * 100_000), "none of this service's"),
         (lambda: httpx.Response(400, json={"code": "wrong-use", "detail": "no. Do."}), "no. Do"),
         (broken, "does not answer"),
     ],
-    ids=["fails", "proxy", "no-row", "part-of-a-row", "no-object", "wrong-use", "slow"],
+    ids=["fails", "proxy", "no-row", "part-of-a-row", "no-object", "nested", "wrong-use", "slow"],
 )
 def test_a_film_that_a_service_fails_on_does_not_end_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Callable[[], httpx.Response], said: str

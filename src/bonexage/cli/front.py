@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ T = TypeVar("T")
 WRONG_USE: Final = 2
 SOME_UNUSABLE: Final = 3
 INTERRUPTED: Final = 130
+A_DAY: Final = 86_400  # in seconds
 _USAGE_ERROR: Final[Any] = typer.BadParameter.__base__  # what Typer itself finds wrong with the arguments
 
 
@@ -144,6 +146,13 @@ def conclude(tally: Tally, model: str, *, fits: bool = True) -> None:
     note(footer(model))
     if tally.unusable or tally.unreferable or not fits:
         raise typer.Exit(SOME_UNUSABLE)
+
+
+def a_number(value: float) -> float:
+    """Refuse NaN, which lies in every range as Click compares."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is not a number.")
+    return value
 
 
 def as_share(coverage: float) -> float:

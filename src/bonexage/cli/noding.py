@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonexage.cli.front import SOME_UNUSABLE, Coverage, Model, Threads, app, as_share
+from bonexage.cli.front import A_DAY, SOME_UNUSABLE, Coverage, Model, Threads, a_number, app, as_share
 from bonexage.cli.outcomes import note, say
 from bonexage.errors import MissingExtra, WrongUse
 
@@ -110,7 +110,10 @@ def watch(
             metavar="DIRECTORY",
         ),
     ] = None,
-    every: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks into IN.")] = 2.0,
+    every: Annotated[
+        float,
+        typer.Option(min=0.01, max=A_DAY, callback=a_number, help="Seconds between two looks into IN."),
+    ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
 ) -> None:
     """Assess films that are put into a folder; a film is taken when it has stopped growing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,21 +9,13 @@ from typing import Annotated, Final
 import typer
 
 from bonexage.cli.asking import TOKEN_VARIABLE
-from bonexage.cli.front import Model, app
+from bonexage.cli.front import A_DAY, Model, a_number, app
 from bonexage.cli.outcomes import note
 from bonexage.errors import MissingExtra, WrongUse
 
 _LEAST_TOKEN: Final = 16
 _MOST_TOKEN: Final = 4096
 _MAKE_TOKEN: Final = "Make one, for example with: openssl rand -hex 32"
-_A_DAY: Final = 86_400
-
-
-def _a_number(value: float) -> float:
-    """Refuse NaN, which lies in every range as Click compares."""
-    if math.isnan(value):
-        raise typer.BadParameter("nan is not a number.")
-    return value
 
 
 @app.command(
@@ -56,27 +47,25 @@ def serve(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=64, help="CPU threads of the network a worker.")] = 1,
     max_megabytes: Annotated[
-        float, typer.Option(min=0.001, max=1000, callback=_a_number, help="Size of a request.")
+        float, typer.Option(min=0.001, max=1000, callback=a_number, help="Size of a request.")
     ] = 32,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.001, max=1000, callback=_a_number, help="Size of a film.")
+        float, typer.Option(min=0.001, max=1000, callback=a_number, help="Size of a film.")
     ] = 40,
     max_files: Annotated[int, typer.Option(min=1, max=10_000, help="Films of a request.")] = 16,
     max_seconds: Annotated[
-        float, typer.Option(min=0.1, max=_A_DAY, callback=_a_number, help="Time for a film, by the clock.")
+        float, typer.Option(min=0.1, max=A_DAY, callback=a_number, help="Time for a film, by the clock.")
     ] = 60,
     max_decoding_seconds: Annotated[
-        int, typer.Option(min=1, max=_A_DAY, help="Computing time to decode a film.")
+        int, typer.Option(min=1, max=A_DAY, help="Computing time to decode a film.")
     ] = 5,
     stall_seconds: Annotated[
         float,
-        typer.Option(
-            min=0.1, max=_A_DAY, callback=_a_number, help="Time in which an upload may send nothing."
-        ),
+        typer.Option(min=0.1, max=A_DAY, callback=a_number, help="Time in which an upload may send nothing."),
     ] = 10,
     queue: Annotated[int, typer.Option(min=1, max=100_000, help="Films that may wait.")] = 64,
     drain_seconds: Annotated[
-        int, typer.Option(min=1, max=_A_DAY, help="Time to answer what is under way when it is to end.")
+        int, typer.Option(min=1, max=A_DAY, help="Time to answer what is under way when it is to end.")
     ] = 30,
 ) -> None:
     """Serve assessments over HTTP, by default to this machine alone."""

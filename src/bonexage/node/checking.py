@@ -12,7 +12,10 @@ from pathlib import Path
 from bonexage.errors import WrongUse
 from bonexage.node.config import NodeConfig
 from bonexage.node.ownership import check_ownership
+from bonexage.node.queue import FILE
+from bonexage.node.schema import may_be_queue
 from bonexage.node.spool import LOCK
+from bonexage.node.tls import listening_context
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,12 @@ class Place:
 
 
 def check_places(config: NodeConfig) -> tuple[Place, ...]:
-    """The state folder and the ports of a configuration; nothing is made and nothing is marked."""
+    """The state folder and the ports of a configuration; nothing is made and nothing is marked.
+
+    Raises:
+        WrongUse: a TLS file of the listener cannot be used.
+    """
+    listening_context(config.listen.tls, config.listen.idle_seconds)
     folder = Path(config.state)
     at_work = _is_locked(folder)
     places = [
@@ -50,6 +58,8 @@ def _state_folder(folder: Path, *, at_work: bool) -> Place:
     try:
         if folder.exists():
             check_ownership(folder)
+        if (folder / FILE).exists() and not may_be_queue(folder / FILE):
+            return Place(name, False, f"its {FILE} is no queue that this version can use")
         usable = _is_writable(folder)
     except (OSError, ValueError) as error:
         return Place(name, False, f"cannot be used ({getattr(error, 'strerror', None) or error})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ def serve_health(http: Http, health: Health, log: Log) -> ThreadingHTTPServer | 
         "/metrics": lambda: Page(200, generate_latest(health.registry), CONTENT_TYPE_LATEST),
     }
     try:
-        server = _server(log)((http.host, http.port), _handler(pages, log))
+        server = _server(http.host, log)((http.host, http.port), _handler(pages, log))
     except OSError as error:
         raise WrongUse(
             f"{http.host}:{http.port} cannot be listened on ({error.strerror})",
@@ -78,8 +79,10 @@ def _told(facts: Mapping[str, bool], counts: Mapping[str, int] = MappingProxyTyp
     return Page(200 if all(facts.values()) else 503, lines.encode())
 
 
-def _server(log: Log) -> type[ThreadingHTTPServer]:
+def _server(host: str, log: Log) -> type[ThreadingHTTPServer]:
     class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
         def handle_error(self, request: object, client_address: object) -> None:
             """Tell of a connection that broke as of everything else: in the log, and without addresses."""
             log("http-failed", **error_facts(sys.exception()))

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -21,12 +21,15 @@ _LIBRARIES: Final = ("highdicom", "py.warnings", "pydicom", "pynetdicom")
 
 
 def json_lines(stream: TextIO | None = None) -> Log:
-    """A log that writes to a stream, the standard error if none is given, from any thread."""
+    """A log that writes to a stream, the standard error if none is given, from any thread.
+
+    A stream that takes nothing, as on a full disk, stops no work: its lines are lost.
+    """
     lock = threading.Lock()
 
     def log(event: str, **facts: Value) -> None:
         line = log_line(event, datetime.now(UTC), **facts)
-        with lock:
+        with lock, suppress(OSError, ValueError):
             where = sys.stderr if stream is None else stream
             where.write(f"{line}\n")
             where.flush()

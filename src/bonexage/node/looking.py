@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bonexage.errors import WrongUse
+from bonexage.errors import UnusableData, WrongUse
 from bonexage.node.config import read_config
-from bonexage.node.queue import ASIDE, ASSESSED, DEAD, DELIVERED, DONE, FILE, WAITING, Delivery, Film, Queue
+from bonexage.node.ownership import is_claimed
+from bonexage.node.queue import (
+    ASIDE,
+    ASSESSED,
+    DEAD,
+    DELIVERED,
+    DONE,
+    FILE,
+    WAITING,
+    Delivery,
+    Film,
+    Queue,
+    usable,
+)
+from bonexage.node.schema import is_queue, may_be_queue
 from bonexage.node.spool import Spool
 from bonexage.node.watching import STATE
 from bonexage.terminal import printable
@@ -44,7 +58,7 @@ def overview(folder: Path, *, done: bool = False) -> dict[str, Any]:
         folder: the state folder.
         done: tell of films that are done too.
     """
-    with closing(Queue(folder)) as queue:
+    with _looked_into(folder) as queue:
         counts, deliveries = queue.counts()
         films = queue.films(*(STATES if done else (WAITING, ASSESSED, ASIDE, DEAD)))
         return {
@@ -63,16 +77,34 @@ def retry(folder: Path, numbers: Sequence[int] | None) -> list[int]:
     Raises:
         WrongUse: a number is not that of a dead film.
     """
-    with closing(Queue(folder)) as queue:
-        revived = queue.revive(numbers)
-        if numbers is not None and (unknown := sorted(set(numbers) - set(revived))):
+    with _looked_into(folder) as queue:
+        dead = {film.number for film in queue.films(DEAD)}
+        if unknown := sorted(set(numbers or ()) - dead):
             raise WrongUse(
                 f"film {unknown[0]} is not among the dead letters", remedy="See: bonexage queue", subject=None
             )
         spool = Spool(folder)
+        revived = queue.revive(numbers)
         for number in revived:
             spool.unlay(number, {delivery.file for delivery in queue.deliveries(number)})
     return revived
+
+
+@contextmanager
+def _looked_into(folder: Path) -> Iterator[Queue]:
+    """The queue in a folder, which is there already.
+
+    Raises:
+        UnusableData: it cannot be used, or the file is empty and may be anybody's.
+    """
+    if not is_claimed(folder) and may_be_queue(folder / FILE) and not is_queue(folder / FILE):
+        raise UnusableData(
+            "the database is empty, and the folder is no state folder of bonexage",
+            remedy="Name a node's configuration, its state folder, or the folder that watch writes to",
+            subject=str(folder / FILE),
+        )
+    with closing(Queue(folder)) as queue, usable(folder):
+        yield queue
 
 
 def as_table(told: dict[str, Any]) -> str:

@@ -118,6 +118,24 @@ class Result:
     sha256: str = ""
 
 
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Turn what SQLite raises of a folder's queue within the block into `UnusableData`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _unusable(folder, "used", error) from None
+
+
+def _unusable(folder: Path, how: str, error: sqlite3.Error) -> UnusableData:
+    return UnusableData(
+        f"the queue cannot be {how} ({error})",
+        remedy="Check that it is whole, that you may write to it, and that the disk has room; where it is "
+        "damaged, put a backup in its place or move it away, and films that wait are taken up again",
+        subject=str(folder / FILE),
+    )
+
+
 class Queue:
     """The queue of one state folder; its methods may be called from several threads at once.
 
@@ -145,13 +163,7 @@ class Queue:
                     subject=str(folder / FILE),
                 ) from None
             except sqlite3.Error as error:
-                raise UnusableData(
-                    f"the queue cannot be opened ({error})",
-                    remedy="Check that it is whole, that you may write to it, and that the disk has room; "
-                    "where it is damaged, put a backup in its place or move it away, and films that wait are "
-                    "taken up again",
-                    subject=str(folder / FILE),
-                ) from None
+                raise _unusable(folder, "opened", error) from None
             on_failure.pop_all()
 
     def _prepare(self, folder: Path) -> None:
@@ -181,7 +193,10 @@ class Queue:
 
     def film_in(self, file: str) -> Film | None:
         """The film whose bytes lie, or lay, in a file of the folder of films that wait."""
-        films = self._films("file = ? LIMIT 1", file)
+        try:
+            films = self._films("file = ? LIMIT 1", file)
+        except UnicodeEncodeError:  # a name that is not UTF-8 is none of ours
+            return None
         return films[0] if films else None
 
     def add(

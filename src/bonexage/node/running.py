@@ -15,7 +15,7 @@ from bonexage.node.health import Health, serve_health
 from bonexage.node.judging import SOP_CLASSES, Judge, judge_film, make_judge
 from bonexage.node.logs import Log, libraries_without_words
 from bonexage.node.metrics import name_model, new_counters
-from bonexage.node.queue import DEAD, Queue, Result
+from bonexage.node.queue import DEAD, Queue, Result, usable
 from bonexage.node.receiving import listen
 from bonexage.node.recovery import put_journal_aside, recover
 from bonexage.node.sending import Send, to_archive, to_folder
@@ -116,7 +116,7 @@ def opened_state(folder: Path, least_free_megabytes: int, log: Log) -> Iterator[
     spool = Spool(folder)
     with spool.lock():
         put_journal_aside(spool, log)
-        with closing(Queue(folder)) as queue:
+        with closing(Queue(folder)) as queue, usable(folder):
             door = Door(queue, spool, least_free_megabytes * MEGABYTE)
             recover(door, log)
             yield door

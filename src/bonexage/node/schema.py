@@ -89,10 +89,20 @@ def bring_up(at: sqlite3.Connection) -> None:
 
 def is_queue(file: Path) -> bool:
     """Whether a file is a queue of this version or an earlier one; the file stays as it is."""
+    return _schema_in(file) in range(1, SCHEMA + 1)
+
+
+def may_be_queue(file: Path) -> bool:
+    """Whether a file is a queue as `is_queue` says, or an empty database, which can be made one."""
+    return _schema_in(file) in range(SCHEMA + 1)
+
+
+def _schema_in(file: Path) -> int | None:
+    """The schema of a file as `schema_of` has it; None where it is no queue."""
     if not file.is_file():
-        return False
+        return None
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as opened:
-            return 1 <= schema_of(opened) <= SCHEMA
+            return schema_of(opened)
     except (NoQueue, sqlite3.Error):
-        return False
+        return None

@@ -155,12 +155,17 @@ def _content(books: Books, delivery: Delivery) -> bytes:
     try:
         content = (books.spool.results_of(delivery.film) / delivery.file).read_bytes()
     except OSError as error:
-        if error.errno in _OF_THE_MACHINE or not books.spool.results.is_dir():
+        if is_of_the_machine(error) or not books.spool.results.is_dir():
             raise
         raise BadResult(MISSING if isinstance(error, FileNotFoundError) else DAMAGED) from None
     if delivery.sha256 and content_hash(content) != delivery.sha256:
         raise BadResult(DAMAGED)
     return content
+
+
+def is_of_the_machine(error: OSError) -> bool:
+    """Whether an error says that the machine lacks something, whatever file was asked for."""
+    return error.errno in _OF_THE_MACHINE
 
 
 def answers_echo(destination: Destination, config: NodeConfig) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -47,19 +48,18 @@ class Spool:
                 each.mkdir(mode=_PRIVATE, exist_ok=True)
             sync_folder(folder)
         except (OSError, ValueError) as error:
-            raise WrongUse(
-                f"the state folder cannot be used ({getattr(error, 'strerror', None) or error})",
-                remedy="Name a folder on a local disk that this user may write to",
-                subject=str(folder),
-            ) from None
+            raise _unusable(folder, error) from None
 
     def lock(self) -> BinaryIO:
         """Keep other nodes out until what is returned is closed, or this process ends.
 
         Raises:
-            WrongUse: another one uses the folder.
+            WrongUse: another one uses the folder, or the file that tells so cannot be opened.
         """
-        held = (self.folder / LOCK).open("wb")
+        try:
+            held = (self.folder / LOCK).open("ab")
+        except OSError as error:
+            raise _unusable(self.folder, error) from None
         with suppress(ImportError):
             import fcntl
 
@@ -99,8 +99,11 @@ class Spool:
 
     def name_beside(self, file: str) -> str | None:
         """The name that was kept beside a film; None where there is none."""
+        beside = self.films / f"{file}{NAME}"
         try:
-            return (self.films / f"{file}{NAME}").read_text(encoding="utf-8", errors="replace")
+            if not stat.S_ISREG(beside.lstat().st_mode):
+                return None
+            return beside.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
 
@@ -205,6 +208,14 @@ class Spool:
     def free_bytes(self) -> int:
         """The room that is left on its disk."""
         return shutil.disk_usage(self.folder).free
+
+
+def _unusable(folder: Path, error: Exception) -> WrongUse:
+    return WrongUse(
+        f"the state folder cannot be used ({getattr(error, 'strerror', None) or error})",
+        remedy="Name a folder on a local disk that this user may write to",
+        subject=str(folder),
+    )
 
 
 def _below(folder: Path) -> list[tuple[Path, str]]:

@@ -8,9 +8,10 @@ import re
 import sqlite3
 import stat
 import threading
+import time
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -57,6 +58,10 @@ STATE: Final = ".bonexage"
 _LONGEST_STEM: Final = 78
 # So often in a row a file that cannot be read is tried, as long as it does not change.
 _MOST_READS: Final = 3
+# Some programs keep the room of a whole file before they copy it: its size says nothing then, and zeros are
+# in it where nothing was copied yet. A file that ends in zeros has to be as it is for longer than others.
+_ZEROS: Final = bytes(1024)
+ZEROS_SECONDS: Final = 6.0
 
 Stamp = tuple[int, int]
 """Size and time of change of a file, in nanoseconds: what has them as before has not grown."""
@@ -211,7 +216,7 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 class NotNow(Exception):
-    """A file that changed while it was read."""
+    """A file that changed while it was read, or looks like a copy under way."""
 
 
 class Taker:
@@ -220,8 +225,17 @@ class Taker:
     Whatever a file is or is called, the next one is taken.
     """
 
-    def __init__(self, watch: Watch, door: Door, deidentify: bool, log: Log) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        door: Door,
+        deidentify: bool,
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._watch, self._door, self._deidentify, self._log = watch, door, deidentify, log
+        self._clock = clock
+        self._in_zeros: dict[tuple[Path, Stamp], float] = {}
         self._before: Mapping[Path, Stamp] = {}
         self._seen: dict[Path, Stamp] = {}
         self._failed: Counter[tuple[Path, Stamp]] = Counter()
@@ -238,6 +252,7 @@ class Taker:
         self._failed = Counter(
             {key: count for key, count in self._failed.items() if now.get(key[0]) == key[1]}
         )
+        self._in_zeros = {key: since for key, since in self._in_zeros.items() if now.get(key[0]) == key[1]}
         return all(self._seen.get(path) == stamp for path, stamp in now.items())
 
     def _is_dealt_with(self, path: Path, stamp: Stamp) -> bool:
@@ -262,11 +277,16 @@ class Taker:
             self._log("unforeseen", **error_facts(error))
             return True
 
+    def _stayed(self, path: Path, stamp: Stamp) -> bool:
+        """Whether a file that ends in zeros has been as it is for so long that it is no copy under way."""
+        now = self._clock()
+        return now - self._in_zeros.setdefault((path, stamp), now) >= ZEROS_SECONDS
+
     def _bytes_of(self, path: Path, stamp: Stamp) -> bytes | None:
         """The bytes of a film that is as it was; None for what is no film.
 
         Raises:
-            NotNow: it changed.
+            NotNow: it changed, or looks like a copy under way.
             OSError: it cannot be read.
         """
         if not stat.S_ISREG(path.stat().st_mode) or not is_film(path):
@@ -282,6 +302,8 @@ class Taker:
             data = file.read(MAX_BYTES + 1)
             if _stamp(status) != stamp or _stamp(os.fstat(file.fileno())) != stamp or len(data) != stamp[0]:
                 raise NotNow
+        if data.endswith(_ZEROS) and not self._stayed(path, stamp):
+            raise NotNow
         return data
 
     def _take(self, data: bytes, name: str) -> bool:
@@ -301,7 +323,12 @@ class Taker:
         """Note beside the other results why there is none of this film."""
         self._log("not-taken", reason=error.problem)
         place = self._watch.outbox / _place(name, content_hash(data))
-        write_durably(place / REASON, f"{error}\n".encode(errors="backslashreplace"))
+        try:
+            write_durably(place / REASON, f"{error}\n".encode(errors="backslashreplace"))
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as taken:
+            if not self._watch.outbox.is_dir():
+                raise
+            self._log("reason-not-written", **error_facts(taken))  # something else stands in its place
         return True
 
 

@@ -25,7 +25,7 @@ from bonexage.node.queue import (
     Film,
     Result,
 )
-from bonexage.node.sending import Away, Send
+from bonexage.node.sending import Away, Send, is_of_the_machine
 from bonexage.node.taking import content_hash
 
 # So often assessing a film is begun, be it that it fails or that the process is killed on it.
@@ -137,6 +137,12 @@ def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Res
     except FileNotFoundError:
         work.books.lay_film(film, DEAD, "its file is gone from the state folder")
         return
+    except OSError as error:
+        if is_of_the_machine(error) or not work.books.spool.films.is_dir():
+            raise
+        # One file that cannot be read must not keep others waiting.
+        _postpone(work, film, error, "its file in the state folder cannot be read")
+        return
     try:
         judged = judging(data, film)
     except NoFilm as error:
@@ -144,10 +150,7 @@ def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Res
         work.books.lay_film(film, ASIDE, error.sentence)
         return
     except Exception as error:  # a fault of ours must not lose a film, nor keep others waiting
-        work.log("unforeseen", film=film.number, **error_facts(error))
-        at = time.time() + work.limits.wait_seconds(film.attempts)
-        reason = f"judging it failed ({type(error).__name__})"
-        work.books.queue.put_film(film, WAITING, reason, next_at=at)
+        _postpone(work, film, error, "judging it failed")
         return
     deliveries = [
         (name, replace(result, sha256=content_hash(judged.files[result.file])))
@@ -162,6 +165,13 @@ def _judge(work: Work, film: Film, judging: Judging, destinations: Callable[[Res
     work.counters.judged.labels(judged.status).inc()
     work.counters.seconds.observe(seconds)
     work.log("judged", film=film.number, status=judged.status, seconds=round(seconds, 3))
+
+
+def _postpone(work: Work, film: Film, error: Exception, why: str) -> None:
+    """Let a film be tried again, later each time, while others have their turn."""
+    work.log("unforeseen", film=film.number, **error_facts(error))
+    at = time.time() + work.limits.wait_seconds(film.attempts)
+    work.books.queue.put_film(film, WAITING, f"{why} ({type(error).__name__})", next_at=at)
 
 
 def _send_due(work: Work, destination: str, send: Send) -> int:

@@ -13,6 +13,7 @@ _J2K: Final = b"\xff\x4f\xff\x51"
 _JP2: Final = b"\x00\x00\x00\x0cjP  "
 _J2K_CAPABILITIES: Final = b"\xff\x50"
 _END_OF_CODESTREAM: Final = b"\xff\xd9"
+_BEGIN_OF_SCAN: Final = b"\xff\xda"
 _PADDING: Final = b"\x00\xff"
 _LOSSLESS_FRAME, _JPEG_LS_FRAME = 0xC3, 0xF7
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0), _JPEG_LS_FRAME}) - {0xC4, 0xC8, 0xCC}
@@ -54,13 +55,15 @@ class Codestream:
 
 
 def ends_as_begun(stream: Codestream, data: bytes) -> bool:
-    """Whether a codestream has its end; told of JPEG 2000 alone, whose decoders fill up what is missing.
+    """Whether a codestream has its end; decoders fill up what is missing, or take a copy's zeros for values.
 
-    ITU-T T.800 section A.4.4: a codestream ends with the marker EOC. Padding may follow.
+    A codestream ends with the marker EOI (ITU-T T.81 section B.2.1, T.87) or EOC (T.800 section A.4.4), of
+    the same two bytes. Padding may follow. Of JPEG 2000 in a file format of its own nothing is told.
     """
-    if stream.kind not in (Kind.JPEG_2000, Kind.HTJ2K) or not data.startswith(_J2K):
-        return True
-    return data.rstrip(_PADDING).endswith(_END_OF_CODESTREAM)
+    if stream.kind in (Kind.JPEG_2000, Kind.HTJ2K):
+        return not data.startswith(_J2K) or data.rstrip(_PADDING).endswith(_END_OF_CODESTREAM)
+    # No value of a scan is coded as a marker, and a thumbnail in the head ends before the last scan begins.
+    return data.rfind(_END_OF_CODESTREAM) > data.rfind(_BEGIN_OF_SCAN)
 
 
 def read_codestream(data: bytes) -> Codestream | None:

@@ -350,7 +350,7 @@ def _error(said: httpx.Response, film: str | None) -> BonexageError:
 def _json(said: httpx.Response, kind: type[Any]) -> Any:
     try:
         found = said.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, kind) or not found:
         raise _no_answer()
