@@ -15,7 +15,6 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.sequence import Sequence
 
 from bonexage.assessment import Caution
@@ -50,7 +49,6 @@ FILM_CLASSES: Final = frozenset(
 FILM_MODALITIES: Final = frozenset({"", "CR", "DX", "DR", "RG", "OT", "SC"})
 # Any of these makes a data set of what was parsed without a preamble.
 _SIGNS: Final = ("SOPClassUID", "Rows", "PatientID", "DirectoryRecordSequence")
-_SEGMENTS: Final = "SegmentedRedPaletteColorLookupTableData"
 _PIXEL_DATA: Final = 0x7FE00010
 _END_OF_ITEMS: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
@@ -285,12 +283,9 @@ def _picture(
     values = stored_values(pixels, bits, stored.high_bit, signed=stored.signed)
     if stored.kind == PALETTE:
         grey = palette_grey(values, dataset, signed=stored.signed)
-        if grey is not None:
-            return grey, bits, ()
-        if _SEGMENTS not in dataset:
+        if grey is None:
             raise UnreadableFile("the tables of its palette are missing", remedy=_AGAIN)
-        colours = apply_color_lut(values, dataset)
-        return _grey_of_colour(colours, colours.dtype.itemsize * 8), bits, ()
+        return grey, bits, ()
     tones, cautions = tones_of(dataset, bits_stored=bits, signed=stored.signed)
     deeper = bits - stored.stated_bits
     if deeper > 0 and not stored.signed and _are_beyond(values, tones, stored.stated_bits):
