@@ -43,6 +43,15 @@ _SYNTAXES: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.JPEG_2000: (uid.JPEG2000Lossless, uid.JPEG2000),
     Kind.HTJ2K: (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 }
+# The photometric interpretations of colour that a kind of codestream may have (PS3.5 section 8.2).
+_YBR_FULL: Final = "YBR_FULL"
+_COLOURS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.JPEG: ("RGB", _YBR_FULL, "YBR_FULL_422"),
+    Kind.JPEG_LOSSLESS: ("RGB", _YBR_FULL),
+    Kind.JPEG_LS: ("RGB", _YBR_FULL),
+    Kind.JPEG_2000: ("RGB", _YBR_FULL, "YBR_RCT", "YBR_ICT"),
+    Kind.HTJ2K: ("RGB", _YBR_FULL, "YBR_RCT", "YBR_ICT"),
+}
 _SIXTEENTH_BITS: Final = 4
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _AGAIN: Final = "Export the film again, or convert it to PNG"
@@ -287,13 +296,16 @@ def _syntax_of(stream: Codestream, syntax: str) -> str:
 
 
 def _true_layout(stream: Codestream, stated: _Layout, syntax: str) -> _Layout:
-    """The layout of a codestream: the header's kind of picture, and all else its own."""
+    """The layout of a codestream: the header's kind of picture where it may have that, and all else its own.
+
+    Decoders give the components of a pixel side by side, whatever the planar configuration says.
+    """
     kind = stated.kind
     if stream.components == 1:
         kind = kind if kind in (*GREY, PALETTE) else GREY[1]
-    elif stated.samples != stream.components:
+    elif stream.as_rgb or stated.samples != stream.components or kind not in _COLOURS[stream.kind]:
         as_rgb = stream.as_rgb or stream.kind is not Kind.JPEG
-        kind = "RGB" if as_rgb else "YBR_FULL_422" if syntax == uid.JPEGBaseline8Bit else "YBR_FULL"
+        kind = "RGB" if as_rgb else "YBR_FULL_422" if syntax == uid.JPEGBaseline8Bit else _YBR_FULL
     return replace(
         stated,
         rows=stream.rows or stated.rows,
@@ -302,6 +314,7 @@ def _true_layout(stream: Codestream, stated: _Layout, syntax: str) -> _Layout:
         allocated=8 if stream.precision <= 8 else 16 if stream.precision <= 16 else 32,
         bits=stream.precision,
         kind=kind,
+        planar=0,
     )
 
 
