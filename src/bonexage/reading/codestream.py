@@ -46,6 +46,7 @@ class Codestream:
         components: 1 for grey, 3 for colour.
         precision: bits of a value, 1 to 38.
         as_rgb: whether its components are called R, G and B, or become so when they are unpacked.
+        signed: whether values may lie below 0; None where the head does not say.
     """
 
     kind: Kind
@@ -54,6 +55,7 @@ class Codestream:
     components: int
     precision: int
     as_rgb: bool = False
+    signed: bool | None = None
 
 
 def ends_as_begun(stream: Codestream, data: bytes) -> bool:
@@ -114,7 +116,8 @@ def _jpeg_2000(data: bytes, at: int) -> Codestream:
     high_throughput = data[after : after + 2] == _J2K_CAPABILITIES
     kind = Kind.HTJ2K if high_throughput else Kind.JPEG_2000
     transformed = _coding_style(data, after)[4:5] == b"\1" and components == _COLOURS
-    return Codestream(kind, height - top, width - left, components, (depth & 0x7F) + 1, transformed)
+    size = height - top, width - left
+    return Codestream(kind, *size, components, (depth & 0x7F) + 1, transformed, signed=bool(depth & 0x80))
 
 
 def _coding_style(data: bytes, at: int) -> bytes:

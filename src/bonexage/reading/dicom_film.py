@@ -21,6 +21,7 @@ from bonexage.assessment import Caution
 from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.radiograph import Stated
 from bonexage.reading.confined import MAX_PIXELS
+from bonexage.reading.dicom_contradictions import settled
 from bonexage.reading.dicom_header import aspect_of, spacing_of, stated_by, tones_of
 from bonexage.reading.dicom_meta import DIRECTORY, MAGIC, OWN_MODEL, PREAMBLE, file_meta
 from bonexage.reading.dicom_pixels import GREY, PALETTE, StoredPixels, stored_pixels
@@ -280,6 +281,8 @@ def _picture(
     cell = pixels.dtype.itemsize * 8
     if not 1 <= bits <= stored.high_bit + 1 <= cell:
         raise UnreadableFile("the header does not say where in a pixel its value lies", remedy=_AGAIN)
+    stored = settled(dataset, stored)
+    bits = stored.bits
     values = stored_values(pixels, bits, stored.high_bit, signed=stored.signed)
     if stored.kind == PALETTE:
         grey = palette_grey(values, dataset, signed=stored.signed)

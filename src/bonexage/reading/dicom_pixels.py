@@ -69,6 +69,7 @@ class StoredPixels:
         signed: whether the values are two's complement.
         kind: the photometric interpretation of the cells.
         lossy: whether they were packed with loss.
+        packed_signed: the same as `signed`, as the codestream says it; None where it does not.
     """
 
     cells: NDArray[Any]
@@ -78,6 +79,7 @@ class StoredPixels:
     signed: bool
     kind: str
     lossy: bool
+    packed_signed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,8 @@ def _unpacked(frame: bytes, syntax: str, layout: _Layout, most_pixels: int) -> S
     bits = true.bits
     if cells.ndim == 2:
         bits = _needed_bits(cells, layout.bits, stream.precision, signed=true.signed)
-    return StoredPixels(cells, bits, layout.bits, bits - 1, true.signed, kind, lossy=known in _LOSSY_JPEG)
+    lossy = known in _LOSSY_JPEG
+    return StoredPixels(cells, bits, layout.bits, bits - 1, true.signed, kind, lossy, stream.signed)
 
 
 def _syntax_of(stream: Codestream, syntax: str) -> str:
