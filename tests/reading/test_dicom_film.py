@@ -276,6 +276,15 @@ def test_a_palette_in_segments_may_begin_below_0():
     assert grey(in_palette(signed, line, first=-128)) == pytest.approx(values / 255, abs=LEVEL)
 
 
+@pytest.mark.parametrize(("signed", "first"), [(False, -128), (False, 65408), (True, 0)])
+def test_a_palette_for_values_of_the_other_sign_is_refused(signed, first):
+    values = hand_values(8).astype(np.uint8)
+    stored = (values.astype(np.int16) - 128).astype(np.int8) if signed else values
+    line = np.array([0, 1, 0, 1, 255, 65535], dtype="<u2").tobytes()
+    with pytest.raises(UnreadableFile, match="missing or make no sense"):
+        grey(in_palette(stored, line, first=first))
+
+
 @pytest.mark.parametrize(
     "segments",
     [

@@ -285,9 +285,9 @@ def _picture(
     bits = stored.bits
     values = stored_values(pixels, bits, stored.high_bit, signed=stored.signed)
     if stored.kind == PALETTE:
-        grey = palette_grey(values, dataset, signed=stored.signed)
+        grey = palette_grey(values, dataset, bits=bits, signed=stored.signed)
         if grey is None:
-            raise UnreadableFile("the tables of its palette are missing", remedy=_AGAIN)
+            raise UnreadableFile("the tables of its palette are missing or make no sense", remedy=_AGAIN)
         return grey, bits, ()
     tones, cautions = tones_of(dataset, bits_stored=bits, signed=stored.signed)
     deeper = bits - stored.stated_bits

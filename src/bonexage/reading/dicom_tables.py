@@ -34,7 +34,7 @@ def luts_of(dataset: Dataset, keyword: str, *, signed: bool) -> Iterator[Lut]:
 
 
 def palette_grey(
-    values: NDArray[np.integer[Any]], dataset: Dataset, *, signed: bool
+    values: NDArray[np.integer[Any]], dataset: Dataset, *, bits: int, signed: bool
 ) -> NDArray[np.float32] | None:
     """The grey in [0, 1] of each value of a palette picture; None where a table is missing or makes no sense.
 
@@ -44,6 +44,7 @@ def palette_grey(
     Args:
         values: stored values `[height, width]`.
         dataset: the header.
+        bits: of a stored value.
         signed: whether stored values may lie below 0.
     """
     tables = {
@@ -57,12 +58,23 @@ def palette_grey(
         for colour in _LUMA
     }
     found = {colour: table for colour, table in tables.items() if table is not None}
-    if len(found) < len(_LUMA):
+    fitting = [_fits(table, values, bits, signed=signed) for table in found.values()]
+    if len(found) < len(_LUMA) or not all(fitting):
         return None
     top = 2.0 ** max(table.bits_used for table in found.values()) - 1
     numbered = values.astype(np.float64)
     grey = sum(_LUMA[colour] * table.looked_up(numbered) for colour, table in found.items())
     return np.clip(np.asarray(grey) / top, 0.0, 1.0).astype(np.float32)
+
+
+def _fits(table: Lut, values: NDArray[np.integer[Any]], bits: int, *, signed: bool) -> bool:
+    """Whether a palette is for values of this sign: one that begins below 0 is for signed ones alone.
+
+    One that reaches beyond all signed values is not for values below its first.
+    """
+    if not signed:
+        return 0 <= table.first < 1 << bits
+    return table.end <= 1 << (bits - 1) or int(values.min()) >= table.first
 
 
 def _lut(dataset: Dataset, descriptor: str, keyword: str, *, signed: bool, segmented: str = "") -> Lut | None:
