@@ -182,6 +182,8 @@ def _is_too_deep(dataset: FileDataset) -> bool:
 def files_of_disc(data: bytes) -> list[list[str]]:
     """What a DICOMDIR calls images, each as the parts of its path; some write a path into one part.
 
+    Blanks round a part say nothing (PS3.5 section 6.2, CS).
+
     Raises:
         UnreadableFile: it is none, or damaged.
     """
@@ -201,7 +203,8 @@ def files_of_disc(data: bytes) -> list[list[str]]:
 
 
 def _parts(written: list[Any]) -> list[str]:
-    return [part for each in written for part in str(each).replace("\\", "/").split("/") if part != "."]
+    parts = [part.strip(" ") for each in written for part in str(each).replace("\\", "/").split("/")]
+    return [part for part in parts if part != "."]
 
 
 def _check_inflated(packed: memoryview) -> None:
