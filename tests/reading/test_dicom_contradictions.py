@@ -94,3 +94,12 @@ def test_a_window_below_0_makes_the_values_of_jpeg_2000_signed():
     window = {"WindowCenter": "-300", "WindowWidth": "3000"}
     made = repacked(signed, uid.JPEG2000Lossless, PixelRepresentation=0, **window)
     assert np.array_equal(grey(made), grey(dataset(signed, **window)))
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+def test_more_bytes_than_values_of_8_bits_are_refused(samples):
+    values = hand_values(8).astype(np.uint8)
+    made = dataset(values, bits=8)
+    made.PixelData = np.repeat(values, samples).tobytes()
+    with pytest.raises(UnreadableFile, match="disagree on how many bytes a value has"):
+        grey(made)

@@ -204,12 +204,18 @@ def _true_high_bit(cells: NDArray[Any], layout: _Layout) -> int:
 
 
 def _by_length(layout: _Layout, length: int, frames: int) -> _Layout:
-    """The layout with cells of one or two bytes where the data has exactly as many, whatever is allocated."""
+    """The layout with cells of one or two bytes where the data has exactly as many, whatever is allocated.
+
+    Raises:
+        UnreadableFile: a value of 8 bits has two or three bytes: words of a deeper picture, or colours.
+    """
     values = layout.rows * layout.columns * layout.samples * frames
     if layout.allocated == 8 and layout.bits > 8 and length == 2 * values:
         return replace(layout, allocated=16)
     if layout.allocated == 16 and layout.bits <= 8 and length == values + values % 2:
         return replace(layout, allocated=8)
+    if layout.allocated == layout.bits == 8 and layout.samples == 1 and length in (2 * values, 3 * values):
+        raise UnreadableFile("header and pixels disagree on how many bytes a value has", remedy=_AGAIN)
     return layout
 
 
