@@ -23,6 +23,7 @@ def tiff(
     planar: bool = False,
     white_is_zero: bool = False,
     unstated: bool = False,
+    layer: int | None = None,
 ) -> bytes:
     """A TIFF of these pages, `[height, width]` grey or `[height, width, samples]` colour, of their own types.
 
@@ -35,6 +36,7 @@ def tiff(
         planar: whether each sample lies in planes of its own.
         white_is_zero: whether 0 is white.
         unstated: whether the sample format is left out, so that it is unsigned.
+        layer: what the second of two samples is: transparency that grey was multiplied with (1) or not (2).
     """
     offset, count = ("Q", "Q") if big else ("I", "H")
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
@@ -69,6 +71,8 @@ def tiff(
         )
         if unstated:
             del tags[339]
+        if layer is not None:
+            tags |= {262: [1], 338: [layer]}
         fields = [(tag, *_field(values, order, offset)) for tag, values in sorted(tags.items())]
         places = []
         for _, _, content in fields:

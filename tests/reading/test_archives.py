@@ -186,3 +186,30 @@ def test_an_encrypted_member_and_an_unknown_packing_are_told_apart(tmp_path: Pat
         os.utime(archive, ns=(value, value))
         with pytest.raises(UnreadableFile, match=problem):
             member_bytes(archive, "hand.png", "")
+
+
+def test_a_name_that_is_called_utf_8_and_is_not_hides_no_film(tmp_path: Path):
+    film = write_film(tmp_path / "hand.png")
+    archive = packed(tmp_path / "a.zip", ("håXX.png", film.read_bytes()), ("é.png", film.read_bytes()))
+    archive.write_bytes(archive.read_bytes().replace("håXX".encode(), b"h\xff\xfe\x80X"))
+    listed = list(list_films([str(archive)]))
+    assert len(listed) == 2
+    assert listed[1] == f"{archive}/é.png"
+    for name in listed:
+        assert (read_radiograph(name).pixels == read_radiograph(film).pixels).all()
+
+
+def test_an_archive_in_an_archive_is_named_and_refused(tmp_path: Path):
+    film = write_film(tmp_path / "hand.png")
+    inner = packed(tmp_path / "inner.zip", ("hand.png", film.read_bytes()))
+    outer = packed(
+        tmp_path / "outer.zip", ("a.png", film.read_bytes()), ("more/INNER.Zip", inner.read_bytes())
+    )
+    assert list(list_films([str(outer)])) == [f"{outer}/a.png", f"{outer}/more/INNER.Zip"]
+    with pytest.raises(UnreadableFile, match=r"this is an archive in an archive\. Unpack both"):
+        read_radiograph(f"{outer}/more/INNER.Zip")
+    with pytest.raises(UnreadableFile, match=r"Name a film in it, such as .*a\.png"):
+        read_radiograph(outer)
+    only = packed(tmp_path / "only.zip", ("inner.zip", inner.read_bytes()))
+    with pytest.raises(UnreadableFile, match="the archive holds no film"):
+        read_radiograph(only)

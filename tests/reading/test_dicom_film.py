@@ -236,14 +236,72 @@ def test_a_palette_in_colour_is_read_as_its_grey():
     assert grey(made) == pytest.approx(values / 255 * 0.299, abs=1e-6)
 
 
-def test_a_palette_in_segments_is_looked_up():
-    values = hand_values(8).astype(np.uint8)
+def in_palette(
+    values: np.ndarray, segments: bytes, *, entries: int = 256, first: int = 0, bits: int = 16
+) -> Dataset:
     made = dataset(values, sop_class=SC, bits=8, PhotometricInterpretation="PALETTE COLOR")
-    segments = np.array([0, 1, 0, 1, 255, 65535], dtype="<u2").tobytes()  # a value, then a line to another
     for colour in ("Red", "Green", "Blue"):
-        made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "US", [256, 0, 16])
+        described = [entries, first, bits]
+        made.add_new(f"{colour}PaletteColorLookupTableDescriptor", "SS" if first < 0 else "US", described)
         made.add_new(f"Segmented{colour}PaletteColorLookupTableData", "OW", segments)
-    assert grey(made) == pytest.approx(values / 255, abs=2 * LEVEL)
+    return made
+
+
+# A value, then a line to another; the same in two lines; in bytes; a run; a line that is repeated.
+@pytest.mark.parametrize(
+    ("segments", "repeats"),
+    [
+        (np.array([0, 1, 0, 1, 255, 65535], dtype="<u2").tobytes(), 1),
+        (np.array([0, 1, 0, 1, 127, 127 * 257, 1, 128, 65535], dtype="<u2").tobytes(), 1),
+        (bytes([0, 1, 0, 1, 255, 255]), 1),
+        (np.array([0, 256, *range(256)], dtype="<u2").tobytes(), 1),
+        (np.array([0, 1, 0, 1, 127, 127, 2, 2, 0, 0], dtype="<u2").tobytes(), 2),
+        (bytes([0, 1, 0, 1, 127, 127, 2, 2, 0, 0, 0, 0]), 2),
+    ],
+    ids=["line", "two-lines", "bytes", "run", "repeated", "repeated-bytes"],
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_in_segments_is_looked_up_by_bytes_or_words_whatever_its_descriptor_says(
+    segments, repeats, bits
+):
+    values = hand_values(8).astype(np.uint8)
+    expected = values / 255 if repeats == 1 else values % 128 / 255
+    assert grey(in_palette(values, segments, bits=bits)) == pytest.approx(expected, abs=LEVEL)
+
+
+def test_a_palette_in_segments_may_begin_below_0():
+    values = hand_values(8).astype(np.uint8)
+    signed = (values.astype(np.int16) - 128).astype(np.int8)
+    line = np.array([0, 1, 0, 1, 255, 65535], dtype="<u2").tobytes()
+    assert grey(in_palette(signed, line, first=-128)) == pytest.approx(values / 255, abs=LEVEL)
+
+
+@pytest.mark.parametrize(("signed", "first"), [(False, -128), (False, 65408), (True, 0)])
+def test_a_palette_for_values_of_the_other_sign_is_refused(signed, first):
+    values = hand_values(8).astype(np.uint8)
+    stored = (values.astype(np.int16) - 128).astype(np.int8) if signed else values
+    line = np.array([0, 1, 0, 1, 255, 65535], dtype="<u2").tobytes()
+    with pytest.raises(UnreadableFile, match="missing or make no sense"):
+        grey(in_palette(stored, line, first=first))
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [1, 256, 65535],
+        [0, 1, 0, 1, 254, 65535],
+        [0, 1, 0, 1, 255],
+        [0, 1, 0] + [1, 65535, 65535] * 9999,
+        [2, 1, 0, 0],
+        [0, 1, 0, 2, 9999, 6, 0],
+        [9, 9, 9],
+    ],
+    ids=["no-begin", "too-few", "cut", "too-many", "repeats-itself", "repeats-more", "unknown"],
+)
+def test_a_palette_whose_segments_are_not_its_entries_is_refused(segments):
+    made = in_palette(hand_values(8).astype(np.uint8), np.array(segments, dtype="<u2").tobytes())
+    with pytest.raises(UnreadableFile, match="the tables of its palette"):
+        grey(made)
 
 
 def test_a_palette_without_its_tables_is_told():

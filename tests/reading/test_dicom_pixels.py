@@ -160,6 +160,41 @@ def test_progressive_and_colour_jpeg_are_read_under_a_header_of_plain_grey():
         assert shows_the_hand(read(wrapped(encapsulate([pixels]), uid.JPEGBaseline8Bit)), 12 * LEVEL)
 
 
+def coloured() -> NDArray[np.uint8]:
+    """The drawn hand in three colours that differ."""
+    grey = values(8)
+    return np.stack([grey, grey // 2, 255 - grey], axis=-1).astype(np.uint8)
+
+
+def colour_frame(syntax: str) -> bytes:
+    if syntax == uid.JPEG2000Lossless:
+        return bytes(encode_array(coloured(), bits_stored=8, photometric_interpretation=1, use_mct=True))
+    if syntax == uid.JPEGBaseline8Bit:
+        file = io.BytesIO()
+        Image.fromarray(coloured()).save(file, "JPEG", quality=98, subsampling=0)
+        return file.getvalue()
+    made = pydicom.dcmread(io.BytesIO(packed(dataset(coloured(), bits=8), syntax)))
+    return b"".join(list(generate_fragments(made.PixelData))[1:])
+
+
+@pytest.mark.parametrize("kind", ["RGB", "YBR_FULL_422", "YBR_ICT", "YBR_PARTIAL_420", "MONOCHROME2", ""])
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, *LOSSLESS])
+def test_a_colour_codestream_says_itself_how_its_colours_lie(syntax, planar, samples, kind):
+    made = wrapped(encapsulate([colour_frame(syntax)]), syntax, SamplesPerPixel=samples)
+    made.PlanarConfiguration, made.PhotometricInterpretation = planar, kind
+    plain = read(dataset(coloured(), bits=8))
+    assert np.abs(read(made).grey - plain.grey).max() < 12 * LEVEL
+
+
+@pytest.mark.parametrize("kind", ["YBR_FULL", "YBR_RCT"])
+def test_colours_that_jpeg_2000_transforms_are_not_transformed_twice(kind):
+    made = wrapped(encapsulate([colour_frame(uid.JPEG2000Lossless)]), uid.JPEG2000Lossless)
+    made.SamplesPerPixel, made.PhotometricInterpretation = 3, kind
+    assert np.array_equal(read(made).grey, read(dataset(coloured(), bits=8)).grey)
+
+
 def items(*contents: bytes) -> bytes:
     return b"".join(b"\xfe\xff\x00\xe0" + struct.pack("<I", len(each)) + each for each in contents)
 

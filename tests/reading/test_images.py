@@ -131,6 +131,28 @@ def test_what_is_transparent_is_background(mode):
     assert_same(film, np.rint(HAND_8 * (alpha / 255.0)), within=1)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize("multiplied", [False, True])
+def test_grey_of_16_bits_with_transparency_is_read_from_a_tiff(order, deflated, multiplied):
+    deep = HAND_8.astype(np.uint16) * 257
+    alpha = np.full(HAND_8.shape, 65535, np.uint16)
+    alpha[40:50, 40:50] = 0
+    stored = np.stack([deep * (alpha > 0) if multiplied else deep, alpha], axis=2).astype(np.uint16)
+    data = tiff(stored, order=order, deflated=deflated, layer=1 if multiplied else 2)
+    film = decode_image(data, "hand.tif")
+    assert film.provenance.bits == 16
+    np.testing.assert_allclose(film.pixels, HAND_8 / 255 * (alpha > 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("layer", [1, 2])
+def test_grey_and_transparency_in_planes_are_not_mistaken(kind, layer):
+    data = tiff(np.stack([HAND_8, np.full_like(HAND_8, 255)], axis=2).astype(kind), planar=True, layer=layer)
+    with pytest.raises(UnreadableFile, match="Save it anew as an 8- or 16-bit grey PNG"):
+        decode_image(data, "hand.tif")
+
+
 @pytest.mark.parametrize("mode", ["L", "P"])
 def test_a_transparent_grey_or_palette_entry_is_background(mode):
     marked = np.minimum(HAND_8, 250)

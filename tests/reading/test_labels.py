@@ -146,6 +146,25 @@ def test_a_number_that_may_be_two_is_none(write):
         assert read.subject.age_months == months
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line", ["sep = {}", " Sep= {} ", 'sep="{}"', "sep='{}'", '"sep=""{}"""', "sep={} "])
+def test_a_named_delimiter_may_be_written_with_blanks_and_quotes(write, line, delimiter):
+    for written in (delimiter, "\\t") if delimiter == "\t" else (delimiter,):
+        table = ("id|boneage|male\n1|100|True\n").replace("|", delimiter)
+        labels = read_labels(write(line.replace("{}", written) + "\n" + table))
+        assert [(label.id, label.bone_age_months, label.sex) for label in labels] == [("1", 100, Sex.MALE)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("title", ["Bone ages", "Bone ages, 2024", "Bone ages; 2024", "# ages\n", "A||\n||"])
+def test_a_header_below_a_title_is_named_by_its_row(write, title, delimiter):
+    above = title.replace("|", delimiter) + "\n"
+    table = "id|boneage|male\n1|100|True\n".replace("|", delimiter)
+    row = above.count("\n") + 1
+    with pytest.raises(WrongUse, match=f"the names of the columns stand in row {row}, below other rows"):
+        read_labels(write(above + table))
+
+
 def test_a_row_under_a_named_delimiter_is_numbered_as_the_spreadsheet_shows_it(write):
     with pytest.raises(WrongUse, match="row 2, column 'boneage': 'x'"):
         read_labels(write("sep=;\nid;boneage;male\n1;x;True\n"))

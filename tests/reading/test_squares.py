@@ -116,6 +116,15 @@ def test_a_dicom_film_without_sizes_is_brought_to_square_by_its_ratio():
     assert (codes(film), film.spacing_mm) == (["not-square"], None)
 
 
+@pytest.mark.parametrize("unit", [1000.0, 0.001])
+def test_sizes_in_another_unit_still_say_how_high_a_pixel_is_for_its_width(unit):
+    stored = np.rint(squeezed(hand(), across=2) * 4095).astype(np.uint16)
+    sizes = [f"{0.3 * unit:.6g}", f"{0.6 * unit:.6g}"]
+    film = decode_dicom(as_bytes(dataset(stored, PixelSpacing=sizes)), "a.dcm")
+    assert is_the_hand(film)
+    assert (codes(film), film.spacing_mm) == (["spacing-unusable", "not-square"], None)
+
+
 def test_pixel_spacing_counts_before_the_detector_s_and_both_before_the_ratio():
     made = dataset(PixelSpacing=["0.3", "0.3"], ImagerPixelSpacing=["0.3", "0.6"])
     made.PixelAspectRatio = ["1", "3"]

@@ -105,6 +105,7 @@ def test_a_dicomdir_gives_the_images_that_it_names_in_its_order(disc: Path) -> N
         (("DICOM/PAT1/IM9",), ("DICOM", "PAT1", "IM9")),
         (("DICOM\\PAT1", "IM9"), ("DICOM", "PAT1", "im9")),
         ((".", "IM9"), ("IM9",)),
+        (("IMAGES ", " IM9 "), ("IMAGES", "IM9")),
     ],
 )
 def test_a_file_of_a_disc_is_found_under_the_name_that_copying_has_left_it(

@@ -56,7 +56,7 @@ def test_values_are_found_at_any_high_bit_and_the_other_bits_do_not_matter(
     slope=st.sampled_from([1.0, 2.0, 0.5, -1.0]),
     intercept=st.sampled_from([0.0, -1024.0, 0.25]),
     centre=st.floats(-3000, 3000),
-    width=st.floats(1.5, 5000),
+    width=st.floats(4.5, 5000),
     shape=st.sampled_from(list(Shape)),
 )
 def test_a_window_gives_what_pydicom_gives(bits, signed, seed, slope, intercept, centre, width, shape):
@@ -196,3 +196,32 @@ def test_values_of_32_bits_are_shown_as_those_of_16_are(seed, signed):
         narrow = show(values, Tones(16, signed, views=views)).grey
         wide = show(values.astype(np.int32 if signed else np.uint32), Tones(32, signed, views=views)).grey
         assert wide == pytest.approx(narrow, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", list(Shape))
+@pytest.mark.parametrize(("slope", "width"), [(1.0, 1), (1.0, 2), (0.5, 1), (4.0, 8)])
+def test_a_window_of_black_and_white_is_passed_over(slope, width, shape):
+    values = random_values(12, False, 1)
+    narrow, good = Window(2000, width, shape), Window(2000, 4000)
+    alone = show(values, Tones(12, slope=slope, views=(narrow,)))
+    assert alone.view_refused
+    assert np.array_equal(alone.grey, show(values, Tones(12, slope=slope)).grey)
+    both = show(values, Tones(12, slope=slope, views=(narrow, good))).grey
+    assert np.array_equal(both, show(values, Tones(12, slope=slope, views=(good,))).grey)
+
+
+def test_a_picture_of_one_bit_may_have_a_window_of_black_and_white():
+    values = random_values(12, False, 1) % 2
+    assert not show(
+        values.astype(np.uint8), Tones(1, views=(Window(0.5, 1, Shape.LINEAR_EXACT),))
+    ).view_refused
+
+
+@pytest.mark.parametrize("slope", [1e-9, 1e-4, 0.1, 0.5, 3.0, 1000.0])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_a_film_without_a_window_looks_the_same_whatever_the_unit_of_its_values(bits, slope):
+    values = random_values(bits, False, 1)
+    plain, scaled = show(values, Tones(bits)).grey, show(values, Tones(bits, slope=slope)).grey
+    assert scaled == pytest.approx(plain, abs=1e-5)
+    mirrored = show(values, Tones(bits, slope=-slope, intercept=slope * (2**bits - 1))).grey
+    assert mirrored == pytest.approx(1 - plain, abs=1e-5)

@@ -141,23 +141,26 @@ def test_a_zip_archive_stands_for_the_films_in_it(page, folder):
         archive.writestr("__MACOSX/b.png", b"litter")
         archive.writestr("README", b"text", zipfile.ZIP_DEFLATED)
         archive.writestr("DICOMDIR", b"index")
+        archive.writestr("e/more.zip", b"an archive", zipfile.ZIP_DEFLATED)
     broken, empty = folder / "broken.zip", folder / "empty.zip"
     broken.write_bytes(study.read_bytes()[:200])
     with zipfile.ZipFile(empty, "w") as archive:
         archive.writestr("README", b"text")
     page.choose("#files", [study, broken, empty])
-    page.wait("return document.querySelectorAll('.row').length === 6")
+    page.wait("return document.querySelectorAll('.row').length === 7")
     names = page.run("return [...document.querySelectorAll('.row .name')].map((name) => name.textContent)")
     assert names == [
         *("study.zip/CT/IM1", "study.zip/b.png", "study.zip/c/a.png", "study.zip/c/d"),
-        *("broken.zip", "empty.zip"),
+        *("study.zip/e/more.zip", "broken.zip", "empty.zip"),
     ]
     page.run("document.getElementById('read').click()")
     settled(page)
-    assert states(page) == ["assessed"] * 4 + ["failed"] * 2
+    assert states(page) == ["assessed"] * 4 + ["failed"] * 3
     page.run("document.querySelectorAll('.open')[4].click()")
-    assert "cannot be unpacked" in text(page, "#result")
+    assert "an archive in an archive" in text(page, "#result")
     page.run("document.querySelectorAll('.open')[5].click()")
+    assert "cannot be unpacked" in text(page, "#result")
+    page.run("document.querySelectorAll('.open')[6].click()")
     assert "holds no film" in text(page, "#result")
 
 

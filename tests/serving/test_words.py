@@ -34,6 +34,7 @@ ON_A_PAGE = {
             "decoder",
             "dicom",
             "dicom_age",
+            "dicom_contradictions",
             "dicom_film",
             "dicom_header",
             "dicom_pixels",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import threading
 import unicodedata
 import zipfile
@@ -26,6 +27,13 @@ _MOST_OPEN: Final = 4
 
 _AGAIN: Final = "Unpack it yourself and give the folder"
 _ENCRYPTED: Final = 0x1
+_UTF_8: Final = 0x800
+# How a member begins in the list of members, and how many bytes of it come before its name.
+_MEMBER: Final = b"PK\1\2"
+_FIXED: Final = 46
+# The same of what lies before its content.
+_HEAD_OF_MEMBER: Final = b"PK\3\4"
+_HEAD: Final = 30
 
 
 def archive_in(path: Path) -> tuple[Path, str] | None:
@@ -74,14 +82,38 @@ def member_bytes(archive: Path, member: str, name: str, *, most: int | None = No
 
 
 class _File(io.BufferedReader):
-    """An archive's file, of which `most` bytes can be read at once."""
+    """An archive's file, of which `most` bytes are read at once, and no name is called UTF-8 that is none."""
 
     most: int | None = MAX_DIRECTORY_BYTES
+    as_utf_8 = True
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.most is not None and size is not None and size > self.most:
             raise _too_many()
-        return super().read(size)
+        data = super().read(size)
+        if self.most is not None:
+            return _with_names_that_decode(data)
+        if self.as_utf_8 or len(data) != _HEAD or not data.startswith(_HEAD_OF_MEMBER):
+            return data
+        return data[:6] + _without_utf_8(data, 6) + data[8:]
+
+
+def _with_names_that_decode(data: bytes) -> bytes:
+    """A list of members without the flag UTF-8 where a name is none: zipfile would give up all of them."""
+    mended, at = bytearray(data), 0
+    while data[at : at + 4] == _MEMBER and len(data) >= at + _FIXED:
+        lengths = struct.unpack_from("<3H", data, at + 28)
+        try:
+            data[at + _FIXED : at + _FIXED + lengths[0]].decode()
+        except UnicodeDecodeError:
+            mended[at + 8 : at + 10] = _without_utf_8(data, at + 8)
+        at += _FIXED + sum(lengths)
+    return bytes(mended)
+
+
+def _without_utf_8(data: bytes, at: int) -> bytes:
+    flags = int.from_bytes(data[at : at + 2], "little")
+    return (flags & ~_UTF_8).to_bytes(2, "little")
 
 
 class _Archive:
@@ -117,6 +149,7 @@ class _Archive:
         if entry.flag_bits & _ENCRYPTED:
             raise UnreadableFile("the archive is encrypted", remedy=_AGAIN, subject=name)
         with self._turn:
+            self._file.as_utf_8 = bool(entry.flag_bits & _UTF_8)
             file = self._opened.open(entry)
         try:
             return file.read(most)

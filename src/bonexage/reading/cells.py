@@ -32,9 +32,15 @@ KNOWN_COLUMNS: Final = frozenset(
 )
 _MALE_WORDS: Final = {"true": Sex.MALE, "1": Sex.MALE, "false": Sex.FEMALE, "0": Sex.FEMALE}
 _DELIMITERS: Final = ",;\t|"
-# Excel's own first line, such as sep=; which names the delimiter and is no row.
-_NAMED_DELIMITER: Final = re.compile(r'"?sep=([^"\w\r\n\0])"?[,;\t ]*(?:\r\n|\r|\n|\Z)', flags=re.IGNORECASE)
+# Excel's own first line, such as sep=; which names the delimiter and is no row; people write it with blanks,
+# with quotes round the delimiter, and a tab as \t.
+_NAMED_DELIMITER: Final = re.compile(
+    r' *"? *sep *= *("{0,2}|\')(\\t|[^"\'\w\r\n\0])\1 *"?[,;\t| ]*(?:\r\n|\r|\n|\Z)', flags=re.IGNORECASE
+)
 _ROWS_TO_COMPARE: Final = 200
+# So many rows may stand above a header, such as a title; a header names so many known columns.
+_ROWS_ABOVE: Final = 20
+_COLUMNS_OF_HEADER: Final = 2
 MAX_TABLE_BYTES: Final = 256_000_000
 # How .xlsx and .ods begin, and .xls.
 _WORKBOOKS: Final = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
@@ -89,6 +95,8 @@ def open_table(
             (1, []),
         )
         columns = tuple(name.strip().lower() for name in header)
+        if not KNOWN_COLUMNS.intersection(columns):
+            _refuse_rows_above(path, text, delimiter or _DELIMITERS)
         _refuse_repeated(path, columns)
         rows = list(_rows(path, columns, reader, first + 1))
     except csv.Error as error:
@@ -98,6 +106,20 @@ def open_table(
     if not rows:
         raise WrongUse("the file has no rows", remedy="Give a header and a row a film", subject=str(path))
     return columns, rows
+
+
+def _refuse_rows_above(path: Path, text: str, delimiters: str) -> None:
+    """Raise WrongUse where the names of columns stand below a title, parted by any of the delimiters."""
+    for delimiter in delimiters:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        for number, names in enumerate(islice(reader, _ROWS_ABOVE), start=1):
+            known = KNOWN_COLUMNS.intersection(name.strip().lower() for name in names)
+            if len(known) >= _COLUMNS_OF_HEADER:
+                raise WrongUse(
+                    f"the names of the columns stand in row {number}, below other rows",
+                    remedy="Remove the rows above them, such as a title",
+                    subject=str(path),
+                )
 
 
 def _refuse_repeated(path: Path, columns: tuple[str, ...]) -> None:
@@ -165,7 +187,7 @@ def _encoding_of(data: bytes) -> str:
 def _without_named_delimiter(text: str) -> tuple[str, str]:
     """The table after a first line such as `sep=;`, and the delimiter that the line names, or ''."""
     named = _NAMED_DELIMITER.match(text)
-    return (text[named.end() :], named[1]) if named else (text, "")
+    return (text[named.end() :], named[2].replace("\\t", "\t")) if named else (text, "")
 
 
 def _delimiter_of(text: str) -> str:

@@ -12,6 +12,9 @@ _JPEG: Final = b"\xff\xd8"
 _J2K: Final = b"\xff\x4f\xff\x51"
 _JP2: Final = b"\x00\x00\x00\x0cjP  "
 _J2K_CAPABILITIES: Final = b"\xff\x50"
+_J2K_CODING_STYLE: Final = b"\xff\x52"
+_J2K_TILE: Final = b"\xff\x90"
+_COLOURS: Final = 3
 _END_OF_CODESTREAM: Final = b"\xff\xd9"
 _BEGIN_OF_SCAN: Final = b"\xff\xda"
 _PADDING: Final = b"\x00\xff"
@@ -43,7 +46,8 @@ class Codestream:
         columns: of the picture.
         components: 1 for grey, 3 for colour.
         precision: bits of a value, 1 to 38.
-        as_rgb: whether its components are called R, G and B.
+        as_rgb: whether its components are called R, G and B, or become so when they are unpacked.
+        signed: whether values may lie below 0; None where the head does not say.
     """
 
     kind: Kind
@@ -52,6 +56,7 @@ class Codestream:
     components: int
     precision: int
     as_rgb: bool = False
+    signed: bool | None = None
 
 
 def ends_as_begun(stream: Codestream, data: bytes) -> bool:
@@ -104,10 +109,25 @@ def _jpeg_frame(data: bytes, at: int, marker: int) -> Codestream:
 
 
 def _jpeg_2000(data: bytes, at: int) -> Codestream:
-    """The SIZ segment: extent and offset of the picture, its components and the first one's bits."""
+    """The SIZ segment: extent and offset of the picture, its components and the first one's bits.
+
+    Where the COD segment of the main header names a component transformation, the components are RGB.
+    """
     width, height, left, top = struct.unpack_from(">4I", data, at + 8)
     components, depth = struct.unpack_from(">HB", data, at + 40)
     after = at + 4 + int(struct.unpack_from(">H", data, at + 4)[0])
     high_throughput = data[after : after + 2] == _J2K_CAPABILITIES
     kind = Kind.HTJ2K if high_throughput else Kind.JPEG_2000
-    return Codestream(kind, height - top, width - left, components, (depth & 0x7F) + 1)
+    transformed = _coding_style(data, after)[4:5] == b"\1" and components == _COLOURS
+    size = height - top, width - left
+    return Codestream(kind, *size, components, (depth & 0x7F) + 1, transformed, signed=bool(depth & 0x80))
+
+
+def _coding_style(data: bytes, at: int) -> bytes:
+    """What the COD segment of a main header holds; b'' where there is none (ITU-T T.800 section A.6.1)."""
+    while data[at : at + 1] == b"\xff" and data[at : at + 2] not in (_J2K_TILE, _END_OF_CODESTREAM):
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if data[at : at + 2] == _J2K_CODING_STYLE:
+            return data[at + 4 : at + 2 + length]
+        at += 2 + max(2, length)
+    return b""

@@ -15,13 +15,13 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.sequence import Sequence
 
 from bonexage.assessment import Caution
 from bonexage.errors import RefusedRadiograph, UnreadableFile
 from bonexage.radiograph import Stated
 from bonexage.reading.confined import MAX_PIXELS
+from bonexage.reading.dicom_contradictions import settled
 from bonexage.reading.dicom_header import aspect_of, spacing_of, stated_by, tones_of
 from bonexage.reading.dicom_meta import DIRECTORY, MAGIC, OWN_MODEL, PREAMBLE, file_meta
 from bonexage.reading.dicom_pixels import GREY, PALETTE, StoredPixels, stored_pixels
@@ -50,7 +50,6 @@ FILM_CLASSES: Final = frozenset(
 FILM_MODALITIES: Final = frozenset({"", "CR", "DX", "DR", "RG", "OT", "SC"})
 # Any of these makes a data set of what was parsed without a preamble.
 _SIGNS: Final = ("SOPClassUID", "Rows", "PatientID", "DirectoryRecordSequence")
-_SEGMENTS: Final = "SegmentedRedPaletteColorLookupTableData"
 _PIXEL_DATA: Final = 0x7FE00010
 _END_OF_ITEMS: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
@@ -183,6 +182,8 @@ def _is_too_deep(dataset: FileDataset) -> bool:
 def files_of_disc(data: bytes) -> list[list[str]]:
     """What a DICOMDIR calls images, each as the parts of its path; some write a path into one part.
 
+    Blanks round a part say nothing (PS3.5 section 6.2, CS).
+
     Raises:
         UnreadableFile: it is none, or damaged.
     """
@@ -202,7 +203,8 @@ def files_of_disc(data: bytes) -> list[list[str]]:
 
 
 def _parts(written: list[Any]) -> list[str]:
-    return [part for each in written for part in str(each).replace("\\", "/").split("/") if part != "."]
+    parts = [part.strip(" ") for each in written for part in str(each).replace("\\", "/").split("/")]
+    return [part for part in parts if part != "."]
 
 
 def _check_inflated(packed: memoryview) -> None:
@@ -282,15 +284,14 @@ def _picture(
     cell = pixels.dtype.itemsize * 8
     if not 1 <= bits <= stored.high_bit + 1 <= cell:
         raise UnreadableFile("the header does not say where in a pixel its value lies", remedy=_AGAIN)
+    stored = settled(dataset, stored)
+    bits = stored.bits
     values = stored_values(pixels, bits, stored.high_bit, signed=stored.signed)
     if stored.kind == PALETTE:
-        grey = palette_grey(values, dataset, signed=stored.signed)
-        if grey is not None:
-            return grey, bits, ()
-        if _SEGMENTS not in dataset:
-            raise UnreadableFile("the tables of its palette are missing", remedy=_AGAIN)
-        colours = apply_color_lut(values, dataset)
-        return _grey_of_colour(colours, colours.dtype.itemsize * 8), bits, ()
+        grey = palette_grey(values, dataset, bits=bits, signed=stored.signed)
+        if grey is None:
+            raise UnreadableFile("the tables of its palette are missing or make no sense", remedy=_AGAIN)
+        return grey, bits, ()
     tones, cautions = tones_of(dataset, bits_stored=bits, signed=stored.signed)
     deeper = bits - stored.stated_bits
     if deeper > 0 and not stored.signed and _are_beyond(values, tones, stored.stated_bits):

@@ -22,6 +22,8 @@ from bonexage.subject import Sex, Subject
 
 SPACING_MM: Final = (0.005, 5.0)
 
+# The keywords of a pixel's size, the first that is usable counts.
+_SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 SPACING_UNUSABLE: Final = Caution("spacing-unusable", "The header's pixel spacing cannot be used.")
 POLARITY_UNCLEAR: Final = Caution(
     "polarity-unclear",
@@ -55,7 +57,7 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, tuple[Caut
     given, then Nominal Scanned Pixel Spacing.
     """
     given = False
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+    for keyword in _SPACINGS:
         pair = numbers(dataset, keyword)
         given = given or bool(pair)
         magnified = numbers(dataset, "EstimatedRadiographicMagnificationFactor")
@@ -68,15 +70,17 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, tuple[Caut
 
 
 def aspect_of(dataset: Dataset, spacing_mm: tuple[float, float] | None) -> tuple[float, tuple[Caution, ...]]:
-    """Height of a pixel over its width: by its size, or else by Pixel Aspect Ratio; 1 without either."""
+    """Height of a pixel over its width: by its size, or else by Pixel Aspect Ratio; 1 without either.
+
+    A size that no pixel has, such as one in metres, still says how high a pixel is for its width.
+    """
     if spacing_mm:
         return spacing_mm[0] / spacing_mm[1], ()
-    pair = numbers(dataset, "PixelAspectRatio")
-    if not pair:
-        return 1.0, ()
-    if len(pair) == 2 and min(pair) > 0 and is_possible(pair[0] / pair[1]):
-        return pair[0] / pair[1], ()
-    return 1.0, (SPACING_UNUSABLE,)
+    pairs = [numbers(dataset, keyword) for keyword in ("PixelAspectRatio", *_SPACINGS)]
+    for pair in pairs:
+        if len(pair) == 2 and min(pair) > 0 and is_possible(pair[0] / pair[1]):
+            return pair[0] / pair[1], ()
+    return 1.0, (SPACING_UNUSABLE,) if pairs[0] else ()
 
 
 def tones_of(dataset: Dataset, *, bits_stored: int, signed: bool) -> tuple[Tones, tuple[Caution, ...]]:

@@ -43,6 +43,15 @@ _SYNTAXES: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.JPEG_2000: (uid.JPEG2000Lossless, uid.JPEG2000),
     Kind.HTJ2K: (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 }
+# The photometric interpretations of colour that a kind of codestream may have (PS3.5 section 8.2).
+_YBR_FULL: Final = "YBR_FULL"
+_COLOURS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.JPEG: ("RGB", _YBR_FULL, "YBR_FULL_422"),
+    Kind.JPEG_LOSSLESS: ("RGB", _YBR_FULL),
+    Kind.JPEG_LS: ("RGB", _YBR_FULL),
+    Kind.JPEG_2000: ("RGB", _YBR_FULL, "YBR_RCT", "YBR_ICT"),
+    Kind.HTJ2K: ("RGB", _YBR_FULL, "YBR_RCT", "YBR_ICT"),
+}
 _SIXTEENTH_BITS: Final = 4
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _AGAIN: Final = "Export the film again, or convert it to PNG"
@@ -60,6 +69,7 @@ class StoredPixels:
         signed: whether the values are two's complement.
         kind: the photometric interpretation of the cells.
         lossy: whether they were packed with loss.
+        packed_signed: the same as `signed`, as the codestream says it; None where it does not.
     """
 
     cells: NDArray[Any]
@@ -69,6 +79,7 @@ class StoredPixels:
     signed: bool
     kind: str
     lossy: bool
+    packed_signed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -193,12 +204,18 @@ def _true_high_bit(cells: NDArray[Any], layout: _Layout) -> int:
 
 
 def _by_length(layout: _Layout, length: int, frames: int) -> _Layout:
-    """The layout with cells of one or two bytes where the data has exactly as many, whatever is allocated."""
+    """The layout with cells of one or two bytes where the data has exactly as many, whatever is allocated.
+
+    Raises:
+        UnreadableFile: a value of 8 bits has two or three bytes: words of a deeper picture, or colours.
+    """
     values = layout.rows * layout.columns * layout.samples * frames
     if layout.allocated == 8 and layout.bits > 8 and length == 2 * values:
         return replace(layout, allocated=16)
     if layout.allocated == 16 and layout.bits <= 8 and length == values + values % 2:
         return replace(layout, allocated=8)
+    if layout.allocated == layout.bits == 8 and layout.samples == 1 and length in (2 * values, 3 * values):
+        raise UnreadableFile("header and pixels disagree on how many bytes a value has", remedy=_AGAIN)
     return layout
 
 
@@ -275,7 +292,8 @@ def _unpacked(frame: bytes, syntax: str, layout: _Layout, most_pixels: int) -> S
     bits = true.bits
     if cells.ndim == 2:
         bits = _needed_bits(cells, layout.bits, stream.precision, signed=true.signed)
-    return StoredPixels(cells, bits, layout.bits, bits - 1, true.signed, kind, lossy=known in _LOSSY_JPEG)
+    lossy = known in _LOSSY_JPEG
+    return StoredPixels(cells, bits, layout.bits, bits - 1, true.signed, kind, lossy, stream.signed)
 
 
 def _syntax_of(stream: Codestream, syntax: str) -> str:
@@ -287,13 +305,16 @@ def _syntax_of(stream: Codestream, syntax: str) -> str:
 
 
 def _true_layout(stream: Codestream, stated: _Layout, syntax: str) -> _Layout:
-    """The layout of a codestream: the header's kind of picture, and all else its own."""
+    """The layout of a codestream: the header's kind of picture where it may have that, and all else its own.
+
+    Decoders give the components of a pixel side by side, whatever the planar configuration says.
+    """
     kind = stated.kind
     if stream.components == 1:
         kind = kind if kind in (*GREY, PALETTE) else GREY[1]
-    elif stated.samples != stream.components:
+    elif stream.as_rgb or stated.samples != stream.components or kind not in _COLOURS[stream.kind]:
         as_rgb = stream.as_rgb or stream.kind is not Kind.JPEG
-        kind = "RGB" if as_rgb else "YBR_FULL_422" if syntax == uid.JPEGBaseline8Bit else "YBR_FULL"
+        kind = "RGB" if as_rgb else "YBR_FULL_422" if syntax == uid.JPEGBaseline8Bit else _YBR_FULL
     return replace(
         stated,
         rows=stream.rows or stated.rows,
@@ -302,6 +323,7 @@ def _true_layout(stream: Codestream, stated: _Layout, syntax: str) -> _Layout:
         allocated=8 if stream.precision <= 8 else 16 if stream.precision <= 16 else 32,
         bits=stream.precision,
         kind=kind,
+        planar=0,
     )
 
 

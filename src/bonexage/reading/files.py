@@ -115,12 +115,13 @@ def list_films(paths: Iterable[str], *, stdin: TextIO | None = None) -> Iterator
     """Name the films that are asked for, one after the other; of a DICOM file no more than its kind is read.
 
     A path is a film; a folder or a zip archive (all pictures and DICOM images in it and below, sorted by
-    name, and what has no suffix and is no text, so that it is read or reported); an address that fsspec
-    knows, such as `s3://bucket/films/` or a pattern there (pictures and DICOM by their suffixes); a DICOMDIR
-    (the images that it names); a study by its DICOMweb address (its images); a pattern such as `films/*.png`
-    (`**` goes below); a list file, written `@names` or ending in .txt, .list or .lst, with a path a line as
-    seen from the working folder; or `-`, the same from the standard input. What matches nothing is named as
-    it was given, so that it is reported when it cannot be read.
+    name, and what has no suffix and is no text, so that it is read or reported, as are archives in an
+    archive); an address that fsspec knows, such as `s3://bucket/films/` or a pattern there (pictures and
+    DICOM by their suffixes); a DICOMDIR (the images that it names); a study by its DICOMweb address (its
+    images); a pattern such as `films/*.png` (`**` goes below); a list file, written `@names` or ending in
+    .txt, .list or .lst, with a path a line as seen from the working folder; or `-`, the same from the
+    standard input. What matches nothing is named as it was given, so that it is reported when it cannot be
+    read.
 
     Args:
         paths: what was asked for.
@@ -243,7 +244,8 @@ def _inside(archive: str) -> Iterator[str]:
 
 
 def _is_film_inside(archive: str, name: PurePosixPath) -> bool:
-    if _suffix(name) in FILM_SUFFIXES:
+    """Whether a file in an archive is a film, or has to be named as one that cannot be read."""
+    if _suffix(name) in FILM_SUFFIXES or _suffix(name) == SUFFIX:
         return True
     if not _may_be_dicom(name):
         return False
@@ -323,7 +325,7 @@ def film_bytes(path: str | Path) -> bytes:
         raise UnreadableFile("the study holds no picture", remedy="Name another study", subject=name)
     within = archive_in(path)
     if within:
-        return member_bytes(*within, name)
+        return _bytes_within(*within, name)
     data = _bytes_of(path, name)
     if path.suffix.lower() == SUFFIX and data.startswith(b"PK"):
         raise _archive_is_no_film(name)
@@ -333,10 +335,21 @@ def film_bytes(path: str | Path) -> bytes:
     return data
 
 
+def _bytes_within(archive: Path, member: str, name: str) -> bytes:
+    """The bytes of a file in an archive, unless it is an archive itself."""
+    data = member_bytes(archive, member, name)
+    if _suffix(PurePosixPath(member)) == SUFFIX and data.startswith(b"PK"):
+        raise UnreadableFile(
+            "this is an archive in an archive", remedy="Unpack both and give the folder", subject=name
+        )
+    return data
+
+
 def _archive_is_no_film(archive: str) -> UnreadableFile:
     """The error of an archive that is taken for a film; names one of its films, or that it holds none."""
     members(Path(archive))
-    first = next(iter(_inside(archive)))
+    films = (each for each in _inside(archive) if _suffix(PurePath(each)) != SUFFIX)
+    first = next(films, archive)
     if first == archive:
         return UnreadableFile(
             "the archive holds no film", remedy="Give one with pictures or DICOM films", subject=archive

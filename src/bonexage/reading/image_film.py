@@ -130,7 +130,7 @@ def _grey(picture: Image.Image) -> Image.Image:
 
 
 def _bits(picture: Image.Image, *, lost: bool) -> int:
-    if lost or picture.mode.startswith("I;16"):
+    if lost or picture.mode.startswith("I;16") or tiff.is_deep_with_layer(picture):
         return 16
     return 32 if picture.mode in ("I", "F") else 1 if picture.mode == "1" else 8
 
@@ -140,6 +140,7 @@ def _opened(data: bytes, page: int | None, most_pixels: int) -> tuple[Image.Imag
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         picture = _page(data, page)
+        tiff.check_layers(picture)
         if picture.width * picture.height > most_pixels:
             raise too_large(most_pixels)
         lost = picture.mode[0] not in "IF" and any(";16" in str(tile) for tile in picture.tile)

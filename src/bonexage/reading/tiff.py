@@ -5,14 +5,20 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from PIL import Image, TiffImagePlugin, features
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, features
 
 # Pages that are counted; a file with more holds at least so many.
 MOST_PAGES: Final = 100_000
 
 _BITS_TAG: Final = 258
 _WHITE_IS_ZERO_TAG: Final = 262
+_SAMPLES_TAG: Final = 277
+_PLANES_TAG: Final = 284
+_EXTRA_TAG: Final = 338
 _FORMAT_TAG: Final = 339
+# What a second sample beside grey may be: transparency that grey has been multiplied with, or has not.
+_MULTIPLIED, _NOT_MULTIPLIED = 1, 2
+_IN_PLANES: Final = 2
 # The type of values by what the sample format says (1 unsigned, 2 signed, 3 float, 4 unknown) and their bits.
 _TYPES: Final = {
     (1, 16): "u2",
@@ -43,6 +49,26 @@ def prepare() -> None:
         for photometric in (0, 1):
             for (kind, bits), modes in grey.items():
                 TiffImagePlugin.OPEN_INFO[order, photometric, (kind,), 1, (bits,), ()] = modes
+        for extra in (_MULTIPLIED, _NOT_MULTIPLIED):  # two values of 16 bits as if they were one of 32
+            TiffImagePlugin.OPEN_INFO[order, 1, (1,), 1, (16, 16), (extra,)] = ("I", "I;32N")
+
+
+def check_layers(picture: Image.Image) -> None:
+    """Raise UnidentifiedImageError for grey and transparency in planes of their own: Pillow mistakes them."""
+    if _layers(picture) and picture.tag_v2.get(_PLANES_TAG) == _IN_PLANES:  # type: ignore[attr-defined]
+        raise UnidentifiedImageError("grey and transparency lie in planes")
+
+
+def is_deep_with_layer(picture: Image.Image) -> bool:
+    """Whether each pixel is a grey value of 16 bits and its transparency."""
+    return picture.mode == "I" and bool(_layers(picture))
+
+
+def _layers(picture: Image.Image) -> int:
+    """What the second sample of a grey TIFF is, if it is transparency; 0 for other pictures."""
+    tags = getattr(picture, "tag_v2", {})
+    extra = tags.get(_EXTRA_TAG, ())
+    return extra[0] if tags.get(_SAMPLES_TAG) == 2 and extra in ((_MULTIPLIED,), (_NOT_MULTIPLIED,)) else 0
 
 
 def deep_levels(picture: Image.Image, upright: Image.Image) -> bytes | None:
@@ -65,9 +91,14 @@ def deep_levels(picture: Image.Image, upright: Image.Image) -> bytes | None:
 
     values = np.asarray(upright)
     of_file = np.dtype(_TYPES.get((kind, bits), values.dtype))
+    alpha = None
+    if is_deep_with_layer(picture):
+        values, alpha = np.moveaxis(values.view(np.uint16).reshape(*values.shape, 2), 2, 0)
     grey = unit_range(values.view(of_file) if of_file.itemsize == values.itemsize else values)
     if tags.get(_WHITE_IS_ZERO_TAG) == 0:
         grey = np.subtract(np.float32(1), grey)
+    if alpha is not None and _layers(picture) == _NOT_MULTIPLIED:
+        grey *= alpha / np.float32(65535)
     return grey.astype("<f4").tobytes()
 
 

@@ -14,6 +14,8 @@ from bonexage.reading.depth import used_range
 
 # A curve that brings all of a film to nearly one grey shows nothing: a level of 8 bits.
 FLAT: Final = 1 / 255
+# A window of so many values has one grey between black and white at most.
+_TWO_GREYS: Final = 2
 # As many stored values are looked up in a table; deeper ones are worked out one by one.
 TABLE_BITS: Final = 16
 
@@ -180,13 +182,19 @@ def show(values: NDArray[np.integer[Any]], tones: Tones) -> Shown:
     plain = ends[0] == ends[1]
     refused = False
     for view in tones.views:
-        if view.usable:
+        if view.usable and not _has_two_greys(view, tones):
             grey = _mapped(values, tones, view)
             shown = grey if padded is None else grey[~padded]
             if plain or float(shown.max()) - float(shown.min()) > FLAT:
                 return Shown(_finished(grey, padded, inverse=tones.inverse), refused)
         refused = True
     return Shown(_finished(_unwindowed(values, seen, tones), padded, inverse=tones.inverse), refused)
+
+
+def _has_two_greys(view: Window | Lut, tones: Tones) -> bool:
+    """Whether a window is so narrow that it parts stored values in black and white, which shows no film."""
+    step = abs(tones.slope) if tones.modality is None else 1.0
+    return isinstance(view, Window) and tones.bits_stored > 1 and view.width <= _TWO_GREYS * step
 
 
 def _padded(values: NDArray[np.integer[Any]], padding: tuple[int, int] | None) -> NDArray[np.bool_] | None:
@@ -207,10 +215,11 @@ def _mapped(values: NDArray[np.integer[Any]], tones: Tones, view: Window | Lut) 
 def _unwindowed(
     values: NDArray[np.integer[Any]], seen: NDArray[np.integer[Any]], tones: Tones
 ) -> NDArray[np.float32]:
-    if tones.bits_stored <= 8 and not tones.signed and tones.modality is None:
+    if tones.bits_stored <= 8 and not tones.signed and tones.modality is None and tones.slope > 0:
         return values.astype(np.float32) / np.float32(tones.range_stored[1])
     sample = _rescaled(seen.ravel()[:: max(1, seen.size // 1_000_000)].astype(np.float64), tones)
-    low, span = used_range(sample, whole=tones.slope == 1 and tones.intercept == int(tones.intercept))
+    step = abs(tones.slope) if tones.modality is None else 1.0
+    low, span = (end * step for end in used_range(sample / step, whole=True))
     return _mapped(values, tones, Window(low + span / 2, span, Shape.LINEAR_EXACT))
 
 

@@ -35,7 +35,9 @@ export async function unzip(archive, most) {
     const written = new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, name));
     const path = FOLDER.test(written) ? "" : below(written);
     at += 46 + name + extra + comment;
-    if (path && !LITTER.test(path) && (PICTURE.test(path) || MAY_BE_DICOM.test(path))) {
+    if (isZip({ name: path }) && !LITTER.test(path)) {
+      films.push({ file: new File([], `${archive.name}/${path}`), problem: "problem.archive_within" });
+    } else if (path && !LITTER.test(path) && (PICTURE.test(path) || MAY_BE_DICOM.test(path))) {
       films.push(await unpacked(view, entry, `${archive.name}/${path}`, most));
     }
   }
