@@ -157,6 +157,20 @@ def test_a_calibration_of_another_network_is_refused(tmp_path: Path) -> None:
         load_bundle(tmp_path / "a")
 
 
+@pytest.mark.parametrize("schema", [1, 2, 3, 4])
+def test_a_bundle_of_an_earlier_schema_reads_one_view(tmp_path: Path, schema: int) -> None:
+    small_bundle(tmp_path / "a")
+    _edit(tmp_path / "a", schema=schema, default_views="gone")
+    assert load_bundle(tmp_path / "a").description.default_views == 1
+
+
+def test_a_bundle_of_this_schema_says_how_many_views_it_reads(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a")
+    _edit(tmp_path / "a", default_views="gone")
+    with pytest.raises(BundleError, match="lacks default_views"):
+        load_bundle(tmp_path / "a")
+
+
 @pytest.mark.parametrize("schema", [1, 2])
 def test_a_calibration_of_an_earlier_schema_gives_its_intervals(tmp_path: Path, schema: int) -> None:
     written = small_bundle(tmp_path / "a")
