@@ -68,7 +68,7 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert described.calibration.count == films["calibration"]
     assert described.calibration.network == described.sha256["model.onnx"]
     assert described.calibration.spread is not None
-    assert described.calibration.heaping is not None
+    assert described.calibration.rounding is not None
     assert described.name in bundle.card
     assert "Halabi" in bundle.card
     assert "not for diagnosis" in bundle.card

@@ -38,6 +38,7 @@ from bonexage.model.likeness import pack_hands
 from bonexage.model.locate import Locator
 from bonexage.model.nearest import pack_plates
 from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.rounding import rounding_of
 from bonexage.model.runtime import Runtime
 from bonexage.model.spread import HeldOut, fit_spread
 from bonexage.reading.files import read_radiograph
@@ -360,14 +361,14 @@ def _dealt_again(read: Sequence[Read], seed: int) -> list[Read]:
 def _calibration(
     read: Sequence[Read], others: Sequence[TrainingFilm], network: str, *, of: str, out_of_fold: bool = False
 ) -> Calibration:
-    """The calibration films' calibration, in the spread of the validation films and the heaps of others."""
+    """The calibration films' scores, in the spread of the validation films and the rounding of others."""
     return fit_calibration(
         [said for _, said in _of(Part.CALIBRATION, read)],
         spread=fit_spread([said for _, said in _of(Part.VALIDATION, read)]),
         network=network,
         of=of,
         out_of_fold=out_of_fold,
-        heaping=fit_heaping((film.film.sex, film.film.bone_age_months) for film in others),
+        rounding=rounding_of(fit_heaping((film.film.sex, film.film.bone_age_months) for film in others)),
     )
 
 

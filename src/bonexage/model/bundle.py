@@ -255,7 +255,8 @@ def write_bundle(
 def describe(bundle: Bundle) -> str:
     """The description as `bundle.json` has it, but for what the calibration has many of."""
     stored = json.loads(_to_json(bundle.description))
-    (stored["calibration"] or {}).pop("heaping", None)
+    for many in ("heaping", "rounding"):
+        (stored["calibration"] or {}).pop(many, None)
     for cell in (stored["calibration"] or {}).get("cells", ()):
         for many in ("residuals_months", "scores"):
             cell.pop(many, None)
