@@ -58,6 +58,7 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert described.backbone == "test_convnext"
     assert "random" in described.started_from
     assert described.recipe["stages"][0]["height"] == 64
+    assert "about" not in described.recipe, "it is of other runs, and names the machine they had"
     assert described.data["folders"] == [{"name": "data", "films": 30}]
     assert described.onnx_difference_months is not None
     assert described.onnx_difference_months <= 0.05

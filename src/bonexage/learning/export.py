@@ -161,7 +161,7 @@ def _describe(members: Sequence[Member], **measured: Any) -> Description:
         preprocessing=first.how,
         backbone=" + ".join(dict.fromkeys(member.recipe.network.backbone for member in members)),
         started_from="; ".join(dict.fromkeys(member.started_from for member in members)),
-        recipe=first.table,
+        recipe={key: value for key, value in first.table.items() if key != "about"},
         data=told | {"fingerprint": first.data["fingerprint"]} if alone else told,
         members=() if alone else tuple(_membership(member, first) for member in members),
         **measured,

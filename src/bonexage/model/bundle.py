@@ -253,8 +253,12 @@ def write_bundle(
 
 
 def describe(bundle: Bundle) -> str:
-    """The description as `bundle.json` has it, but for what the calibration has many of."""
+    """The description as `bundle.json` has it, without the calibration's scores and the recipe's `about`.
+
+    `about` is of earlier runs of the recipe and of their machines; bundles up to schema 4 hold it.
+    """
     stored = json.loads(_to_json(bundle.description))
+    stored["recipe"].pop("about", None)
     for many in ("heaping", "rounding"):
         (stored["calibration"] or {}).pop(many, None)
     for cell in (stored["calibration"] or {}).get("cells", ()):
