@@ -31,6 +31,7 @@ from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
 from bonexage.model.calibration import BAND_MONTHS, Calibration, Cell, fit_calibration
 from bonexage.model.heaping import Heaping, fit_heaping
+from bonexage.model.rounding import rounding_of
 from bonexage.model.spread import SEXES, HeldOut, fit_spread
 
 OUT: Final = Path(__file__).parents[1] / "evaluation" / "intervals"
@@ -101,8 +102,13 @@ def following(learned: Films, known: Films) -> Calibration:
 
 
 def ending_at_heaps(learned: Films, known: Films, heaping: Heaping) -> Calibration:
-    """As bundles have it: the same, each interval ending where labels heap."""
+    """As bundles of schema 4 have it: the same, each interval ending where labels heap."""
     return fit_calibration(known, spread=fit_spread(learned), heaping=heaping)
+
+
+def holding_bone_ages(learned: Films, known: Films, heaping: Heaping) -> Calibration:
+    """As bundles have it: the same, holding the bone ages that labels were rounded from."""
+    return fit_calibration(known, spread=fit_spread(learned), rounding=rounding_of(heaping))
 
 
 def methods(heaping: Heaping) -> dict[str, Method]:
@@ -113,6 +119,7 @@ def methods(heaping: Heaping) -> dict[str, Method]:
         "a spread of reading and label": without_views,
         "the same, and the views' disagreement where it tells": following,
         "the same, ending where labels heap": partial(ending_at_heaps, heaping=heaping),
+        "the same, holding what labels were rounded from": partial(holding_bone_ages, heaping=heaping),
     }
 
 

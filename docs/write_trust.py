@@ -88,9 +88,10 @@ def widths(measured: Stored) -> Iterator[str]:
         "Mean width over that of one width for all, share of labels held, and the cell of sex and 24 months",
         f"held least, on {measured['films']:,} films that the network did not learn from, in "
         f"{measured['divisions']} divisions of the children: `python benchmarks/intervals.py`.",
-        "No test film is read. Signs of the film foretell little of the error; what narrows intervals is",
-        "that readers answer with ages of the atlas, so that an interval may end at one. It then holds fewer",
-        "of the labels between those ages (off the heaps), and would of ages on a continuous scale. The ± is",
+        "No test film is read. Signs of the film foretell little of the error. Readers answer with ages of",
+        "the atlas: an interval that ends at such an age is narrower and holds fewer of the labels between",
+        "them (off the heaps), and of bone ages, which do not heap. The carried model's intervals therefore",
+        "hold what the labels were rounded from. The ± is",
         "how much the division of the children makes of it, not how much other children would.",
     )
     yield from table(

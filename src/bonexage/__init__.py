@@ -53,13 +53,15 @@ _HOMES = {
 }
 
 
-def load(model: str | Path | None = None, *, threads: int | None = None, views: int = 1) -> Assessor:
+def load(
+    model: str | Path | None = None, *, threads: int | None = None, views: int | None = None
+) -> Assessor:
     """Load a model and get it ready to assess radiographs.
 
     Args:
         model: a bundle, folder or zip; None for the one this package carries.
         threads: CPU threads of the network; None for all this process may use.
-        views: of each hand, whose mean is the answer (`Assessor` tells more).
+        views: of each hand, whose mean is the answer; None for as many as the model is made for.
 
     Raises:
         BundleError: there is no bundle, it is damaged, or its schema is newer than this version.

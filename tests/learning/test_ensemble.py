@@ -18,17 +18,18 @@ import bonexage
 from bonexage.errors import WrongUse
 from bonexage.learning.cache import Cache
 from bonexage.learning.checkpoint import load_checkpoint
-from bonexage.learning.dataset import Part, gather_films
-from bonexage.learning.export import _dealt_again, _out_of_fold, export_run
+from bonexage.learning.dataset import Part, gather_films, split_children
+from bonexage.learning.export import SHARE_FOR_SPREAD, _dealt_again, _out_of_fold, export_run
 from bonexage.learning.folds import train_folds
 from bonexage.learning.members import read_members
 from bonexage.learning.recipe import Parts
 from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import train
 from bonexage.model.bundle import Bundle, load_bundle
-from bonexage.model.calibration import Calibration
+from bonexage.model.calibration import Calibration, fit_calibration
 from bonexage.model.heaping import fit_heaping
 from bonexage.model.preprocess import normalise, place
+from bonexage.model.rounding import rounding_of
 from bonexage.model.spread import HeldOut, Spread, fit_spread
 from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex
@@ -98,11 +99,11 @@ def calibration_of(bundle: Bundle) -> tuple[Calibration, Spread, list[float]]:
     calibration = bundle.description.calibration
     assert calibration is not None
     assert calibration.spread is not None
-    return (
-        calibration,
-        calibration.spread,
-        sorted(score for cell in calibration.cells for score in cell.scores),
-    )
+    return calibration, calibration.spread, scores_of(calibration)
+
+
+def scores_of(calibration: Calibration) -> list[float]:
+    return sorted(score for cell in calibration.cells for score in cell.scores)
 
 
 def test_seeds_answer_with_the_mean_of_their_months(seeds: list[Path], data: Path, of_seeds: Bundle) -> None:
@@ -127,14 +128,12 @@ def test_intervals_of_seeds_are_from_the_parts_that_they_have_in_common(
     }
     expected = fit_spread(by_part["validation"])
     assert spread.level == pytest.approx(expected.level, abs=1e-3)
-    again = replace(calibration, spread=expected)
-    assert scores == pytest.approx(
-        sorted(again.score(film) for film in by_part["calibration"]), rel=1e-2, abs=1e-3
-    )
     others = [row for row in films_of(seeds[0], data) if row["part"] != "calibration"]
-    assert calibration.heaping == fit_heaping(
-        (Sex(row["sex"]), float(row["bone_age_months"])) for row in others
-    )
+    labels = [(Sex(row["sex"]), float(row["bone_age_months"])) for row in others]
+    rounding = rounding_of(fit_heaping(labels))
+    assert calibration.rounding == rounding
+    again = fit_calibration(by_part["calibration"], spread=expected, rounding=rounding)
+    assert scores == pytest.approx(scores_of(again), rel=1e-2, abs=1e-3)
     measured = of_seeds.description.figures["validation"]["all"]["films"]
     assert measured == len(by_part["validation"])
 
@@ -171,19 +170,22 @@ def test_figures_of_folds_are_of_the_members_that_never_saw_the_child(
 
 
 def test_intervals_of_folds_are_from_some_of_these_films_in_the_spread_of_the_others(
-    unseen: list[HeldOut], of_folds: Bundle
+    unseen: list[HeldOut], data: Path, of_folds: Bundle
 ) -> None:
     calibration, spread, scores = calibration_of(of_folds)
     assert calibration.out_of_fold
-    scored = [
-        film for film in unseen if np.isclose(scores, calibration.score(film), rtol=1e-3, atol=1e-4).any()
-    ]
-    assert len(scored) == len(scores)
-    others = [film for film in unseen if film not in scored]
+    shares = Parts(validation=SHARE_FOR_SPREAD, calibration=1 - SHARE_FOR_SPREAD, seed=SHORT.parts.seed)
+    films, _ = gather_films([data], SHORT.parts)
+    part_of = split_children([each.film for each in films], shares)
+    others = [film for film in unseen if part_of[film.child] is Part.VALIDATION]
+    scored = [film for film in unseen if part_of[film.child] is Part.CALIBRATION]
     assert 3 <= len(others) <= 9
     assert spread.level == pytest.approx(fit_spread(others).level, abs=1e-3)
     assert spread.disagreement is None
-    assert calibration.heaping == fit_heaping((film.sex, film.label_months) for film in others)
+    rounding = rounding_of(fit_heaping((film.sex, film.label_months) for film in others))
+    assert calibration.rounding == rounding
+    again = fit_calibration(scored, spread=spread, rounding=rounding)
+    assert scores == pytest.approx(scores_of(again), rel=1e-3, abs=1e-4)
 
 
 def test_films_of_a_child_are_dealt_out_to_one_use(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ from bonexage.learning.checkpoint import load_checkpoint
 from bonexage.learning.export import export_run, import_checkpoint, published_network
 from bonexage.learning.graph import Explained, largest_difference_months, to_onnx
 from bonexage.learning.network import BoneAgeNetwork
-from bonexage.learning.recipe import NetworkRecipe, Recipe, recipe_to_table
+from bonexage.learning.recipe import InputRecipe, NetworkRecipe, Recipe, recipe_to_table
 from bonexage.learning.start import empty_network, read_state
 from bonexage.learning.train import train
 from bonexage.model.bundle import Bundle, load_bundle
-from bonexage.model.frame import whole_film
+from bonexage.model.frame import views_of, whole_film
+from bonexage.model.locate import Locator
 from bonexage.model.nearest import PlateEmbeddings
 from bonexage.model.preprocess import Preprocessing, normalise, place
 from bonexage.model.runtime import Runtime
@@ -34,6 +35,7 @@ from bonexage.subject import Sex
 from films import plate_picture, write_film
 from learning.folders import data_folder_with
 from learning.test_train import TINY
+from model.test_locate import at_rest, fixed_locator
 from models import small_description
 
 
@@ -56,6 +58,7 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert described.backbone == "test_convnext"
     assert "random" in described.started_from
     assert described.recipe["stages"][0]["height"] == 64
+    assert "about" not in described.recipe, "it is of other runs, and names the machine they had"
     assert described.data["folders"] == [{"name": "data", "films": 30}]
     assert described.onnx_difference_months is not None
     assert described.onnx_difference_months <= 0.05
@@ -66,7 +69,7 @@ def test_a_bundle_says_where_it_comes_from(run: Path, bundle: Bundle) -> None:
     assert described.calibration.count == films["calibration"]
     assert described.calibration.network == described.sha256["model.onnx"]
     assert described.calibration.spread is not None
-    assert described.calibration.heaping is not None
+    assert described.calibration.rounding is not None
     assert described.name in bundle.card
     assert "Halabi" in bundle.card
     assert "not for diagnosis" in bundle.card
@@ -111,6 +114,36 @@ def test_prediction_gives_what_training_saw(run: Path, bundle: Bundle) -> None:
         expected = float(network.eval()(torch.from_numpy(placed), torch.ones(1, 1)))
     assessed = bonexage.load(run.parent / "bundle").assess(str(film), sex="M")
     assert assessed.bone_age_months == pytest.approx(expected, abs=0.01)
+
+
+def test_figures_and_intervals_are_of_the_views_that_are_read_by_default(tmp_path: Path) -> None:
+    data = data_folder_with(tmp_path / "data", 30)
+    (tmp_path / "locator.onnx").write_bytes(fixed_locator(at_rest()))
+    recipe = replace(TINY, stages=TINY.stages[:1], input=InputRecipe(geometry="hand"))
+    run = train(recipe, [data], tmp_path / "run", locator=tmp_path / "locator.onnx")
+    bundle = export_run(run, tmp_path / "bundle", views=3)
+    said = bundle.description
+    assert said.default_views == 3
+    assert "mean of 3 views" in bundle.card
+    with (run / "films.csv").open(encoding="utf-8") as table:
+        films = [row for row in csv.DictReader(table) if row["part"] == "validation"]
+    missed = [_of_three_views(bundle, data, row) - float(row["bone_age_months"]) for row in films]
+    assert said.figures["validation"]["all"]["films"] == len(missed)
+    figure = said.figures["validation"]["all"]["mae_months"]["value"]
+    assert figure == pytest.approx(float(np.abs(missed).mean()), abs=1e-3)
+    finds_none = train(replace(recipe, input=InputRecipe()), [data], tmp_path / "other")
+    with pytest.raises(WrongUse, match="finds no hand"):
+        export_run(finds_none, tmp_path / "none", views=3)
+
+
+def _of_three_views(bundle: Bundle, data: Path, row: dict[str, str]) -> float:
+    """The mean of what a bundle's network makes of three views of a film's hand."""
+    assert bundle.locator
+    how = bundle.description.preprocessing
+    pixels = read_radiograph(data / "boneage-training-dataset" / f"{row['id']}.png").pixels
+    views = [place(pixels, how, each) for each in views_of(Locator(bundle.locator).find(pixels).frame, 3)]
+    male = np.full((3, 1), row["sex"] == "M", dtype=np.float32)
+    return float(Runtime(bundle.onnx).run(normalise(np.stack(views), how), male).months.mean())
 
 
 def test_the_weights_in_a_bundle_start_another_training(run: Path, bundle: Bundle, tmp_path: Path) -> None:

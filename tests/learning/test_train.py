@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bonexage.errors import TrainingStopped, UnusableData, WrongUse
 from bonexage.learning import epoch as passing
 from bonexage.learning import start
+from bonexage.learning.augment import change, draw_changes
 from bonexage.learning.checkpoint import load_checkpoint
 from bonexage.learning.dataset import FilmSet, Part
 from bonexage.learning.epoch import learning_rate, losses_of, predict_films
@@ -32,7 +33,9 @@ from bonexage.learning.recipe import (
     Recipe,
     Stage,
 )
+from bonexage.learning.start import empty_network
 from bonexage.learning.train import train
+from hands import drawn_hand
 from learning.folders import data_folder_with
 
 CPU = Precision(torch.device("cpu"), None)
@@ -305,9 +308,42 @@ def test_predictions_do_not_depend_on_the_batch(network: Any) -> None:
 
 def test_the_loss_is_the_published_one() -> None:
     predicted, labelled = torch.tensor([110.0, 45.0]), torch.tensor([100.0, 50.0])
-    assert losses_of(predicted, labelled, Loss(0.7, 0.3)).mean().item() == pytest.approx(
+    assert losses_of(predicted[None], labelled, Loss(0.7, 0.3)).mean().item() == pytest.approx(
         0.7 * 7.5 + 0.3 * 0.1
     )
+
+
+def test_two_pictures_of_a_film_that_are_read_apart_cost_more() -> None:
+    labelled = torch.tensor([100.0, 50.0])
+    apart = torch.tensor([[110.0, 50.0], [90.0, 50.0]])
+    assert losses_of(apart, labelled, Loss()).tolist() == [10.0, 0.0]
+    assert losses_of(apart, labelled, Loss(agreement=0.5)).tolist() == [20.0, 0.0]
+
+
+@pytest.mark.parametrize("weights", [{"agreement": -0.1}, {"absolute": 0.0}, {"relative": -1.0}])
+def test_a_loss_that_holds_readings_to_no_label_is_refused(weights: dict[str, float]) -> None:
+    with pytest.raises(WrongUse, match="weight"):
+        Loss(**weights)
+
+
+def test_with_agreement_changed_pictures_of_a_film_are_read_more_alike(data: Path, tmp_path: Path) -> None:
+    stage = replace(TINY.stages[0], epochs=12)
+    films = torch.from_numpy(np.stack([drawn_hand(64, 64, seed) for seed in range(32)]))[:, None]
+    changes = draw_changes(32, (64, 64), TINY.augmentation, torch.Generator().manual_seed(1))
+
+    def read_apart(agreement: float) -> float:
+        recipe = replace(TINY, stages=(stage,), loss=Loss(agreement=agreement))
+        run = train(recipe, [data], tmp_path / f"run-{agreement}", cache_folder=tmp_path / "cache")
+        network = empty_network(recipe.network)
+        network.load_state_dict(load_checkpoint(run / "last.pt")["network"])
+        with torch.no_grad():
+            pictures = [
+                network.eval()(each * 2 - 1, torch.ones(32, 1)) for each in (films, change(films, changes))
+            ]
+        return float((pictures[0] - pictures[1]).abs().mean())
+
+    without, held = read_apart(0.0), read_apart(5.0)
+    assert held < 0.8 * without, (held, without)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import bonexage
 from bonexage.errors import BundleError, WrongUse
 from bonexage.model import parts
-from bonexage.model.bundle import Bundle, load_bundle
+from bonexage.model.bundle import Bundle, describe, load_bundle
 from bonexage.model.preprocess import Preprocessing
 from bonexage.subject import Sex
 from models import small_bundle, small_calibration, small_description, small_network
@@ -154,6 +154,27 @@ def test_a_calibration_of_another_network_is_refused(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "a" / "bundle.json").read_text())["calibration"]
     _edit(tmp_path / "a", calibration=stored | {"network": "0" * 64})
     with pytest.raises(BundleError, match=r"another network.*calibrate"):
+        load_bundle(tmp_path / "a")
+
+
+def test_what_is_shown_of_a_bundle_leaves_out_what_a_recipe_says_of_a_machine(tmp_path: Path) -> None:
+    bundle = small_bundle(tmp_path / "a", recipe={"name": "small", "about": "Run on a machine of ours."})
+    shown = json.loads(describe(bundle))
+    assert shown["recipe"] == {"name": "small"}
+    assert "scores" not in str(shown["calibration"])
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3, 4])
+def test_a_bundle_of_an_earlier_schema_reads_one_view(tmp_path: Path, schema: int) -> None:
+    small_bundle(tmp_path / "a")
+    _edit(tmp_path / "a", schema=schema, default_views="gone")
+    assert load_bundle(tmp_path / "a").description.default_views == 1
+
+
+def test_a_bundle_of_this_schema_says_how_many_views_it_reads(tmp_path: Path) -> None:
+    small_bundle(tmp_path / "a")
+    _edit(tmp_path / "a", default_views="gone")
+    with pytest.raises(BundleError, match="lacks default_views"):
         load_bundle(tmp_path / "a")
 
 

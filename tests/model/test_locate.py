@@ -234,6 +234,27 @@ def test_several_views_are_read_as_their_mean_and_say_so(tmp_path: Path) -> None
     assert np.array_equal(explained.months, once.explain(film, "F").months)
 
 
+def test_a_model_is_read_in_the_views_that_it_was_made_for(tmp_path: Path) -> None:
+    film = _film(tmp_path / "hand.png", drawn_hand(200, 160))
+    bundle = small_bundle(
+        tmp_path / "model",
+        preprocessing=Preprocessing("hand", 64, 64),
+        locator=fixed_locator(at_rest()),
+        default_views=3,
+    )
+    own, thrice, once = (Assessor(bundle, threads=1, views=views) for views in (None, 3, 1))
+    said = own.assess(film, "F")
+    assert said == thrice.assess(film, "F")
+    assert said.model == bundle.model
+    assert "other-views" not in {each.code for each in said.cautions}
+    alone = once.assess(film, "F")
+    assert alone.bone_age_months != said.bone_age_months
+    assert alone.model == f"{bundle.model}+1views"
+    (caution,) = [each for each in alone.cautions if each.code == "other-views"]
+    assert "mean of 1 views" in caution.sentence
+    assert "made for 3" in caution.sentence
+
+
 def test_views_of_a_hand_that_is_not_found_cannot_be_had(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="views"):
         Assessor(small_bundle(tmp_path / "model"), views=2)

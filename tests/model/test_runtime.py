@@ -30,6 +30,11 @@ def test_a_batch_gives_months_embedding_activation_map_and_views() -> None:
     outputs = Runtime(small_network(), threads=1).run(pixels, _male(0, 1, 0))
     means = pixels.mean(axis=(1, 2, 3))
     np.testing.assert_allclose(outputs.months, 100 + 60 * means + np.array([0, 12, 0]), rtol=1e-4)
+    together = outputs.over_views(3)
+    np.testing.assert_allclose(together.months, [outputs.months.mean()])
+    assert together.views is not None
+    np.testing.assert_array_equal(together.views, [outputs.months])
+    assert together.disagreement_months == [pytest.approx(float(np.ptp(outputs.months)))]
     assert outputs.embedding is not None
     assert outputs.activation_map is not None
     assert outputs.embedding.shape == (3, 2)

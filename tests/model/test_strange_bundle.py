@@ -37,6 +37,9 @@ def _edit(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
+        ({"default_views": 0}, "default_views"),
+        ({"default_views": 65}, "default_views"),
+        ({"default_views": 2}, "default_views above 1 are of a model that finds the hand"),
         ({"views": 0}, "views"),
         ({"views": -1}, "views"),
         ({"views": 65}, "views"),

@@ -119,7 +119,13 @@ Threads = Annotated[
     typer.Option(min=1, max=1024, help="CPU threads of the network.", show_default="all there are"),
 ]
 Views = Annotated[
-    int, typer.Option(min=1, max=64, help="Views of each hand whose mean is the answer; each takes its time.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=64,
+        help="Views of each hand whose mean is the answer; each takes its time.",
+        show_default="what the model is made for",
+    ),
 ]
 Coverage = Annotated[
     float,

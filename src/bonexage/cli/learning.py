@@ -142,6 +142,14 @@ def export(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Answer with the mean of the film and of its mirror image.")
     ] = False,
+    views: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Views of the hand that are read by default; figures and intervals are of so many.",
+        ),
+    ] = 1,
     with_weights: Annotated[
         bool, typer.Option("--with-weights", help="Put the weights in too, to start another training from.")
     ] = False,
@@ -152,7 +160,13 @@ def export(
 
     with counting() as advance:
         bundle = export_run(
-            run, out, data=data or (), mirror=mirror, with_weights=with_weights, progress=advance
+            run,
+            out,
+            data=data or (),
+            mirror=mirror,
+            views=views,
+            with_weights=with_weights,
+            progress=advance,
         )
     _tell_bundle(bundle, out)
 

@@ -65,7 +65,7 @@ def evaluate(
     ] = None,
     coverage: Coverage = 90,
     threads: Threads = None,
-    views: Views = 1,
+    views: Views = None,
     skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Measure a model on labelled films: figures with intervals, pictures, a page."""

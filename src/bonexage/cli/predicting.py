@@ -79,7 +79,7 @@ def predict(
     pdf: Annotated[bool, typer.Option("--pdf", help="Each film's --report as PDF too.")] = False,
     coverage: Coverage = 90,
     threads: Threads = None,
-    views: Views = 1,
+    views: Views = None,
     page: Annotated[int | None, typer.Option(min=1, help="Page of files with several pages.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out.")] = False,
     dicom_out: Annotated[
@@ -146,7 +146,7 @@ def predict(
     only_here = {
         "--model": model,
         "--threads": threads,
-        "--views": views > 1,
+        "--views": views is not None,
         "--device": device != "cpu",
         "--shard": shard,
         "--ray": ray,

@@ -32,7 +32,7 @@ class Asked:
         coverage: share of children the intervals are to hold.
         page: the page of files with several pages, counted from 1.
         threads: CPU threads of a network.
-        views: views of a hand whose mean is the answer.
+        views: views of a hand whose mean is the answer; None for the bundle's own number.
         device: what the network runs on.
     """
 
@@ -43,7 +43,7 @@ class Asked:
     coverage: float
     page: int | None
     threads: int | None
-    views: int
+    views: int | None
     device: Device
 
 

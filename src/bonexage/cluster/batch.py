@@ -44,7 +44,7 @@ class Task:
         folder: where the list of films lies and the parts go; every node must see it.
         coverage: share of children the intervals are to hold.
         page: the page of files with several pages, counted from 1.
-        views: views of a hand whose mean is the answer.
+        views: views of a hand whose mean is the answer; None for the bundle's own number.
         threads: CPU threads of an actor's network, and cores that Ray sets aside for the actor.
         device: what an actor's network runs on; on `cuda` Ray sets a GPU aside for each actor.
     """
@@ -53,7 +53,7 @@ class Task:
     folder: Folder
     coverage: float
     page: int | None = None
-    views: int = 1
+    views: int | None = None
     threads: int = 1
     device: Device = "cpu"
 

@@ -112,6 +112,7 @@ def calibrate(
         [_held_out(film.id, film.sex, film.bone_age_months, each) for film, each in pairs],
         spread=said.calibration.spread if said.calibration else None,
         heaping=said.calibration.heaping if said.calibration else None,
+        rounding=said.calibration.rounding if said.calibration else None,
         network=said.sha256[NETWORK_PART],
         of=f"{names}, {split} split",
     )

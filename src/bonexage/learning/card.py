@@ -70,6 +70,8 @@ def _body(description: Description, strata: Mapping[str, Any], costs: Sequence[s
         lines += [f"  - {_member(member)}" for member in description.members]
     if description.views > 1:
         lines.append("- The answer is the mean of that for the film and that for its mirror image.")
+    if description.default_views > 1:
+        lines.append(f"- The answer is the mean of {description.default_views} views of the hand.")
     if description.onnx_difference_months is not None:
         lines.append(
             f"- The ONNX graph differs from the trained network by at most "

@@ -60,9 +60,15 @@ def learning_rate(stage: Stage, done: float) -> float:
 
 
 def losses_of(predicted: Tensor, labelled: Tensor, how: Loss) -> Tensor:
-    """The loss of each film `[B]`: weighted sum of its absolute error in months and its relative error."""
+    """The loss of each film `[B]`, from the readings of its pictures `[pictures, B]` and its label `[B]`.
+
+    The mean over its pictures of the weighted absolute and relative errors, and how far they are read apart:
+
+        mean(absolute * |m - y| + relative * |m - y| / max(y, 1)) + agreement * (max(m) - min(m))
+    """
     error = (predicted - labelled).abs()
-    return how.absolute * error + how.relative * error / labelled.clamp(min=1.0)
+    losses = (how.absolute * error + how.relative * error / labelled.clamp(min=1.0)).mean(dim=0)
+    return losses + how.agreement * (predicted.amax(dim=0) - predicted.amin(dim=0))
 
 
 def train_epoch(job: Job, films: FilmSet, learner: Learner) -> dict[str, Any]:
@@ -138,19 +144,25 @@ def _step(
     stage = recipe.stages[progress.stage]
     seed = _draw(recipe, progress.stage, progress.epoch, progress.batch)
     how = weakened(recipe.augmentation, stage.augmentation)
-    changes = draw_changes(count, (stage.height, stage.width), how, torch.Generator().manual_seed(seed))
+    chance = torch.Generator().manual_seed(seed)
+    pictures = [
+        draw_changes(count, (stage.height, stage.width), how, chance)
+        for _ in range(2 if recipe.loss.agreement else 1)
+    ]
     torch.manual_seed(_draw(recipe, progress.stage, progress.epoch, progress.batch, job.group.rank + 1))
     optimiser.zero_grad(set_to_none=True)
     tally = torch.zeros(2, device=precision.device)
     for places, batch in parts:
-        films = change(_to_grey(batch.films, precision), changes.of(places))
-        male = batch.male.to(precision.device, non_blocking=True)
+        grey = _to_grey(batch.films, precision)
+        films = torch.cat([change(grey, changes.of(places)) for changes in pictures])
+        male = batch.male.to(precision.device, non_blocking=True).repeat(len(pictures), 1)
         months = batch.months.to(precision.device, non_blocking=True)
         with _autocast(precision):
-            predicted = learner.run(_normalise(films, recipe.input), male)
+            predicted = learner.run(_normalise(films, recipe.input), male).reshape(len(pictures), -1)
         losses = losses_of(predicted, months, recipe.loss)
         scaler.scale(losses.sum() / count).backward()  # type: ignore[no-untyped-call]
-        tally += torch.stack([losses.detach().sum(), (predicted.detach() - months).abs().sum()])
+        errors = (predicted.detach() - months).abs().mean(dim=0)
+        tally += torch.stack([losses.detach().sum(), errors.sum()])
     job.group.add_up_gradients(network)
     for group in optimiser.param_groups:
         group["lr"] = rate

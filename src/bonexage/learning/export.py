@@ -32,13 +32,16 @@ from bonexage.learning.resume import recipe_changes
 from bonexage.learning.start import read_state
 from bonexage.model.bundle import OUT_OF_FOLD, Bundle, Description, write_bundle
 from bonexage.model.calibration import Calibration, fit_calibration
-from bonexage.model.frame import whole_film
+from bonexage.model.frame import views_of, whole_film
 from bonexage.model.heaping import fit_heaping
 from bonexage.model.likeness import pack_hands
+from bonexage.model.locate import Locator
 from bonexage.model.nearest import pack_plates
 from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.rounding import rounding_of
 from bonexage.model.runtime import Runtime
 from bonexage.model.spread import HeldOut, fit_spread
+from bonexage.reading.files import read_radiograph
 from bonexage.subject import Sex
 
 FILMS_COMPARED = 32
@@ -51,6 +54,7 @@ SHARE_FOR_SPREAD = 0.25
 BY_UNKNOWING = "each read by the members that never saw its child"
 
 Advance = Callable[[int, int], None]
+Seen = Callable[[Path], NDArray[np.uint8]]
 Read = tuple[TrainingFilm, HeldOut]
 
 
@@ -60,6 +64,7 @@ def export_run(
     *,
     data: Sequence[Path] = (),
     mirror: bool = False,
+    views: int = 1,
     with_weights: bool = False,
     progress: Advance = lambda done, total: None,
 ) -> Bundle:
@@ -78,6 +83,8 @@ def export_run(
         out: the bundle, a folder or a `.zip`.
         data: the data folders, where they are no longer where the run found them.
         mirror: answer with the mean of the film and of its mirror image, in twice the time.
+        views: views of the hand whose mean is the answer where nobody asks for another number. Figures and
+            intervals are of so many; of a network for the geometry 'hand'.
         with_weights: put the weights in too, to start another training from.
         progress: called with how many films were run, and of how many.
 
@@ -94,21 +101,28 @@ def export_run(
             "an ensemble has no weights that a training could start from",
             remedy="Leave out --with-weights, or export a single run",
         )
+    if views > 1 and first.locator is None:
+        raise WrongUse(
+            f"this network cannot read {views} views of a film, for it finds no hand",
+            remedy="Leave out --views, or train with the geometry 'hand'",
+        )
     films, cache = films_of(members, data, given[0].parent / "cache")
     networks = [member.network for member in members]
     onnx = to_onnx(networks, first.how, mirror=mirror)
     digest = hashlib.sha256(onnx).hexdigest()
     compared = [film for film in films[0] if film.part is Part.VALIDATION][:FILMS_COMPARED]
     difference = largest_difference_months(networks, onnx, *_shown(compared, cache, first.how), mirror=mirror)
+    finder = Locator(first.locator) if first.locator and views > 1 else None
+    seen = partial(_views_of, cache=cache, how=first.how, finder=finder, count=views)
     if all(own == films[0] for own in films):
         held_out = [film for film in films[0] if film.part is not Part.TRAINING]
-        read = _read(Runtime(onnx), held_out, cache, first.how, progress)
+        read = _read(Runtime(onnx), held_out, seen, first.how, progress)
         judged = _of(Part.VALIDATION, read)
         figures = {"validation": _figures(_by_folder(judged))}
         others = [film for film in films[0] if film.part is not Part.CALIBRATION]
         calibration = _calibration(read, others, digest, of="the training's calibration part")
     else:
-        read = _out_of_fold(members, films, cache, mirror, progress)
+        read = _out_of_fold(members, films, seen, mirror, progress)
         judged = read
         figures = {OUT_OF_FOLD: _figures(_by_folder(judged))}
         dealt = _dealt_again(read, first.recipe.parts.seed)
@@ -120,6 +134,7 @@ def export_run(
         calibration=calibration,
         onnx_difference_months=difference,
         views=1 + mirror,
+        default_views=views,
     )
     return write_bundle(
         out,
@@ -146,7 +161,7 @@ def _describe(members: Sequence[Member], **measured: Any) -> Description:
         preprocessing=first.how,
         backbone=" + ".join(dict.fromkeys(member.recipe.network.backbone for member in members)),
         started_from="; ".join(dict.fromkeys(member.started_from for member in members)),
-        recipe=first.table,
+        recipe={key: value for key, value in first.table.items() if key != "about"},
         data=told | {"fingerprint": first.data["fingerprint"]} if alone else told,
         members=() if alone else tuple(_membership(member, first) for member in members),
         **measured,
@@ -268,13 +283,26 @@ def _shown(
     return normalise(cache.pixels[rows], how), male
 
 
+def _views_of(
+    film: Path, *, cache: Cache, how: Preprocessing, finder: Locator | None, count: int
+) -> NDArray[np.uint8]:
+    """A film as it is read in use, `[count, height, width]`: once, or in several views of its hand."""
+    if finder is None:
+        return cache.pixels[[cache.row_of[film]]]
+    pixels = read_radiograph(film).pixels
+    frame = finder.find(pixels).frame
+    return np.stack([place(pixels, how, each) for each in views_of(frame, count)])
+
+
 def _read(
-    runtime: Runtime, films: Sequence[TrainingFilm], cache: Cache, how: Preprocessing, progress: Advance
+    runtime: Runtime, films: Sequence[TrainingFilm], seen: Seen, how: Preprocessing, progress: Advance
 ) -> list[Read]:
     """The films as they are read in use, one by one."""
     read = []
     for number, film in enumerate(films, start=1):
-        given = runtime.run(*_shown([film], cache, how))
+        views = seen(film.film.path)
+        male = np.full((len(views), 1), film.film.sex is Sex.MALE, dtype=np.float32)
+        given = runtime.run(normalise(views, how), male).over_views(len(views))
         months = min(max(float(given.months[0]), 0.0), MAX_BONE_AGE_MONTHS)
         label = film.film.bone_age_months
         said = HeldOut(film.film.id, film.film.sex, months, label, given.disagreement_months[0])
@@ -286,7 +314,7 @@ def _read(
 def _out_of_fold(
     members: Sequence[Member],
     films: Sequence[Sequence[TrainingFilm]],
-    cache: Cache,
+    seen: Seen,
     mirror: bool,
     progress: Advance,
 ) -> list[Read]:
@@ -307,7 +335,7 @@ def _out_of_fold(
     for member, own in zip(members, held_out, strict=True):
         runtime = Runtime(to_onnx(member.network, member.how, mirror=mirror))
         advance = partial(_advance, progress, done, total)
-        for film, one in _read(runtime, own, cache, member.how, advance):
+        for film, one in _read(runtime, own, seen, member.how, advance):
             said.setdefault(film.film.path, []).append(one)
         done += len(own)
     return [(film, _mean(said[film.film.path])) for film in films[0] if film.film.path in said]
@@ -333,14 +361,14 @@ def _dealt_again(read: Sequence[Read], seed: int) -> list[Read]:
 def _calibration(
     read: Sequence[Read], others: Sequence[TrainingFilm], network: str, *, of: str, out_of_fold: bool = False
 ) -> Calibration:
-    """The calibration films' calibration, in the spread of the validation films and the heaps of others."""
+    """The calibration films' scores, in the spread of the validation films and the rounding of others."""
     return fit_calibration(
         [said for _, said in _of(Part.CALIBRATION, read)],
         spread=fit_spread([said for _, said in _of(Part.VALIDATION, read)]),
         network=network,
         of=of,
         out_of_fold=out_of_fold,
-        heaping=fit_heaping((film.film.sex, film.film.bone_age_months) for film in others),
+        rounding=rounding_of(fit_heaping((film.film.sex, film.film.bone_age_months) for film in others)),
     )
 
 

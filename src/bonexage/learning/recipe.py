@@ -108,10 +108,25 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Loss:
-    """Weights of the mean absolute error and the mean relative error (both on months)."""
+    """What training minimises, in weights of its terms.
+
+    Attributes:
+        absolute: of the mean absolute error in months.
+        relative: of the mean error as a share of the label.
+        agreement: of how far two changed pictures of a film are read apart, in months. Above 0, each film of
+            a step is shown in two changes, in twice the time.
+    """
 
     absolute: float = 1.0
     relative: float = 0.0
+    agreement: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.absolute, self.relative, self.agreement) < 0 or self.absolute + self.relative <= 0:
+            raise WrongUse(
+                "the loss has a weight below 0, or no term that holds readings to labels",
+                remedy="Give weights from 0, and absolute or relative above 0",
+            )
 
 
 @dataclass(frozen=True)

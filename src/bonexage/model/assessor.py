@@ -34,6 +34,7 @@ from bonexage.model.cautions import (
     reading_cautions,
     seen_cautions,
     size_cautions,
+    view_cautions,
 )
 from bonexage.model.examination import Examination, Source
 from bonexage.model.frame import HandFrame, views_of
@@ -78,7 +79,7 @@ class Assessor:
         *,
         threads: int | None = None,
         size: tuple[int, int] | None = None,
-        views: int = 1,
+        views: int | None = None,
         device: Device = "cpu",
     ) -> None:
         """Load the bundle's network.
@@ -89,8 +90,8 @@ class Assessor:
             size: height and width in pixels to read films at, not the bundle's. Obeyed where the model
                 squashes films and its network takes any size; `preprocessing` tells what is used.
             views: answer with the mean of so many views of the hand, the first as it was found and the others
-                a little turned, shifted, larger or smaller, in as many times the time. Intervals stay those
-                of one view, whose error is not smaller on average.
+                a little turned, shifted, larger or smaller, in as many times the time; None for as many as
+                the bundle says, for which its intervals were made.
             device: what the network runs on; hands are found on the CPU.
 
         Raises:
@@ -98,6 +99,7 @@ class Assessor:
             WrongUse: the size is too small, several views are asked of a model that finds no hand, or ONNX
                 Runtime has no such device.
         """
+        views = bundle.description.default_views if views is None else views
         if views < 1 or (views > 1 and bundle.locator is None):
             raise WrongUse(
                 f"this model cannot read {views} views of a film",
@@ -123,7 +125,7 @@ class Assessor:
 
     @property
     def model(self) -> str:
-        """The model's name and hash, `name@hash`, and how many views it reads where they are several."""
+        """The model's name and hash, `name@hash`, and its views where the bundle has another number."""
         return name_of(self._bundle, self._views)
 
     @property
@@ -252,7 +254,7 @@ class Assessor:
             np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32), self._views, axis=0
         )
         given = self._runtime.run(normalise(pixels, self._preprocessing), male)
-        return given if self._views == 1 else _of_views(given, self._views)
+        return given.over_views(self._views)
 
     def _assessments(
         self, films: Sequence[tuple[PlacedFilm, Subject]], given: Outputs, coverage: float
@@ -292,6 +294,7 @@ class Assessor:
             *film.cautions,
             *reading_cautions(subject, said.calibration),
             *size_cautions(self._preprocessing, said.preprocessing),
+            *view_cautions(self._views, said.default_views),
             *age_cautions(months, readings, self._learned_months, said.calibration),
             *mature_cautions(subject, readings, said.calibration),
             *norm_cautions(subject),
@@ -316,9 +319,10 @@ class Assessor:
         return None if ages is None else (ages[0], ages[1])
 
 
-def name_of(bundle: Bundle, views: int) -> str:
-    """What an assessor of a bundle that reads so many views calls itself."""
-    return bundle.model + (f"+{views}views" if views > 1 else "")
+def name_of(bundle: Bundle, views: int | None) -> str:
+    """What an assessor of a bundle calls itself, by how many views it reads; None for the bundle's own."""
+    own = views in (None, bundle.description.default_views)
+    return bundle.model if own else f"{bundle.model}+{views}views"
 
 
 def assess_many(
@@ -453,13 +457,6 @@ def _preprocessing(
         return replace(described, height=wished[0], width=wished[1])
     except ValueError as error:
         raise WrongUse(str(error), remedy="Give an input size of 32 pixels or more") from None
-
-
-def _of_views(given: Outputs, count: int) -> Outputs:
-    """What was given of `count` views of each film: the mean of their months, and the rest of the first."""
-    others = (given.embedding, given.activation_map, given.views)
-    first = [None if each is None else each[::count] for each in others]
-    return Outputs(given.months.reshape(-1, count).mean(axis=1), *first)
 
 
 def _check_coverage(coverage: float) -> None:

@@ -41,7 +41,7 @@ from bonexage.model.parts import (
 from bonexage.model.preprocess import Preprocessing, preprocessing_from_json
 from bonexage.model.runtime import ALL_OUTPUTS
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 OUT_OF_FOLD: Final = "out-of-fold"
 _NEEDED: Final = (NETWORK_PART, CARD_PART)
 _PARTS: Final = (NETWORK_PART, LOCATOR_PART, HANDS_PART, PLATES_PART, CARD_PART, WEIGHTS_PART)
@@ -54,6 +54,7 @@ _ZIP_ERRORS: Final = (
     RuntimeError,
     EOFError,
 )
+_ONE_VIEW: Final = 4  # the last schema whose bundles read one view of a hand
 _MOST_VIEWS: Final = 64
 _MOST_DIGITS: Final = 300  # all such numbers are within a float's range
 _SHOWN: Final = 12
@@ -80,6 +81,8 @@ class Description:
             or None.
         max_months: what the network's 0 to 1 is multiplied with.
         views: how many views of a film each network averages (2: the film and its mirror image).
+        default_views: how many views of the hand are read where nobody asks for another number: those that
+            the figures and intervals are of. 1 in bundles of schema 4 and earlier.
         outputs: what the graph gives.
         members: of an ensemble, a record of each network whose answers the graph averages: `run`,
             `weights_sha256`, `started_from`, `fingerprint` of its films and parts, `recipe_changes` from the
@@ -101,6 +104,7 @@ class Description:
     onnx_difference_months: float | None = None
     max_months: float = 240.0
     views: int = 1
+    default_views: int = 1
     outputs: tuple[str, ...] = ALL_OUTPUTS
     members: tuple[Mapping[str, Any], ...] = ()
     schema: int = SCHEMA
@@ -110,8 +114,11 @@ class Description:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"a model's name is letters, digits, '.', '-' and '_', not {self.name!r}")
-        if not 1 <= self.views <= _MOST_VIEWS:
-            raise ValueError(f"views must be from 1 to {_MOST_VIEWS}, not {self.views}")
+        for name, views in (("views", self.views), ("default_views", self.default_views)):
+            if not 1 <= views <= _MOST_VIEWS:
+                raise ValueError(f"{name} must be from 1 to {_MOST_VIEWS}, not {views}")
+        if self.default_views > 1 and self.preprocessing.geometry != "hand":
+            raise ValueError("default_views above 1 are of a model that finds the hand")
         if not 0 < self.max_months <= MAX_BONE_AGE_MONTHS:
             raise ValueError(
                 f"max_months must be above 0 and at most {MAX_BONE_AGE_MONTHS:g}, not {self.max_months:g}"
@@ -246,9 +253,14 @@ def write_bundle(
 
 
 def describe(bundle: Bundle) -> str:
-    """The description as `bundle.json` has it, but for what the calibration has many of."""
+    """The description as `bundle.json` has it, without the calibration's scores and the recipe's `about`.
+
+    `about` is of earlier runs of the recipe and of their machines; bundles up to schema 4 hold it.
+    """
     stored = json.loads(_to_json(bundle.description))
-    (stored["calibration"] or {}).pop("heaping", None)
+    stored["recipe"].pop("about", None)
+    for many in ("heaping", "rounding"):
+        (stored["calibration"] or {}).pop(many, None)
     for cell in (stored["calibration"] or {}).get("cells", ()):
         for many in ("residuals_months", "scores"):
             cell.pop(many, None)
@@ -358,7 +370,7 @@ def _from_json(stored: bytes, place: str) -> Description:
             subject=place,
         )
     known = {each.name for each in fields(Description)}
-    read = {"members": [], **read}
+    read = {"members": [], **({"default_views": 1} if read["schema"] <= _ONE_VIEW else {}), **read}
     if missing := sorted(known - read.keys()):
         raise _bad_description(place, f"it lacks {', '.join(missing)}")
     if unknown := sorted(read.keys() - known):
@@ -451,6 +463,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "onnx_difference_months": "number or null",
     "max_months": "number",
     "views": "int",
+    "default_views": "int",
     "outputs": "texts",
     "members": "objects",
     "version": "text",

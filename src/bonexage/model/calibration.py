@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ import numpy as np
 
 from bonexage.assessment import MAX_BONE_AGE_MONTHS, Interval
 from bonexage.model.heaping import AGES, Heaping, Nested, heaping_from_json, nested
+from bonexage.model.rounding import Rounding, rounding_from_json
 from bonexage.model.spread import HeldOut, Spread, spread_from_json
 from bonexage.subject import Sex
 
@@ -32,11 +33,12 @@ LEAST_FILMS: Final = 40
 _BANDS: Final = round(MAX_BONE_AGE_MONTHS / BAND_MONTHS)
 _PLAIN: Final = "split-conformal"
 _NORMALISED: Final = "normalised-split-conformal"
+_ROUNDED: Final = "rounded-normalised-split-conformal"
 _NESTED: Final = "nested-split-conformal"
 _LABELS: Final = np.linspace(0.0, MAX_BONE_AGE_MONTHS, 961)
 _EVERY_SECOND: Final = 0.5
 _DIGITS: Final = 6
-_ROUNDED: Final = 10.0**-_DIGITS
+_LAST_DIGIT: Final = 10.0**-_DIGITS
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Cell:
             was merged from several bands because one of them had fewer than 40 films.
         scores: of each calibration film |predicted - labelled| over its spread, or in months where the
             calibration has no spread, or the mass of the first of its nested intervals that holds the label
-            where it knows how labels heap; ascending.
+            where it knows how labels heap; ascending. Where labels are taken for rounded, the scores of the
+            bone ages that they may stand for, thinned to as many as there are films.
         seen_months: the least and the most predicted age among them, or None where that was not kept.
     """
 
@@ -91,6 +94,8 @@ class Calibration:
         heaping: where labels heap, for intervals that end there; or None for such as end anywhere. Needs a
             spread. The share that is promised is then one of labels that heap like these: of ages on a
             continuous scale an interval holds fewer.
+        rounding: the ages that labels were rounded to, for intervals that hold the bone age behind the label;
+            or None for intervals that hold the label. Needs a spread.
     """
 
     cells: tuple[Cell, ...]
@@ -99,10 +104,13 @@ class Calibration:
     films: str = ""
     out_of_fold: bool = False
     heaping: Heaping | None = None
+    rounding: Rounding | None = None
 
     def __post_init__(self) -> None:
-        if self.heaping is not None and self.spread is None:
-            raise ValueError("a calibration that knows how labels heap needs a spread")
+        if self.spread is None and not (self.heaping is None and self.rounding is None):
+            raise ValueError("a calibration that knows how labels heap or are rounded needs a spread")
+        if self.heaping is not None and self.rounding is not None:
+            raise ValueError("intervals end where labels heap or hold what was rounded: not both")
         for sex in (Sex.FEMALE, Sex.MALE):
             edges = [(cell.low_months, cell.high_months) for cell in self.cells if cell.sex is sex]
             if edges and (
@@ -121,6 +129,8 @@ class Calibration:
         self, months: float, sex: Sex, coverage: float, *, disagreement_months: float | None = None
     ) -> Interval:
         """The interval about a prediction of `months` in [0, 240] that holds the label with `coverage`.
+
+        With `rounding` it holds the bone age behind the label with `coverage`, and more of the labels.
 
         Where the films are too few for the coverage asked for (or none of that sex), it is all of 0 to 240
         months. Below the least and above the most predicted age of its films it reaches to the end of the
@@ -149,7 +159,7 @@ class Calibration:
         return self._ends(months, sex, reach, disagreement_months) if reach < math.inf else None
 
     def score(self, film: HeldOut) -> float:
-        """What the label of a film comes to, in what the scores of the cells are in."""
+        """What the label of a film, as it is, comes to in what the scores of the cells are in."""
         return _score(film, self.spread, self.heaping)
 
     def seen_months(self, sex: Sex) -> tuple[float, float] | None:
@@ -172,7 +182,7 @@ class Calibration:
             return max(0.0, months - reach), min(MAX_BONE_AGE_MONTHS, months + reach)
         if self.heaping is not None:
             return _nested(self.heaping, self.spread, months, sex, disagreement_months).within(
-                reach + _ROUNDED
+                reach + _LAST_DIGIT
             )
         labels = np.sort(np.append(_LABELS, months))
         spreads = self.spread.months(months, labels, sex, disagreement_months)
@@ -190,13 +200,15 @@ class Calibration:
         """As it is stored in `bundle.json`."""
         plain = self.spread is None
         heaps = {} if self.heaping is None else {"heaping": self.heaping.to_json()}
+        rounded = {} if self.rounding is None else {"rounding": self.rounding.to_json()}
         return {
-            "method": _PLAIN if plain else _NESTED if heaps else _NORMALISED,
+            "method": _PLAIN if plain else _NESTED if heaps else _ROUNDED if rounded else _NORMALISED,
             "network": self.network,
             "films": self.films,
             "out_of_fold": self.out_of_fold,
             "spread": None if self.spread is None else self.spread.to_json(),
             **heaps,
+            **rounded,
             "cells": [
                 {
                     "sex": cell.sex.value,
@@ -228,7 +240,7 @@ def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
         ValueError: it is no calibration of this kind.
     """
     method = stored.get("method")
-    if method not in (_PLAIN, _NORMALISED, _NESTED) or not isinstance(stored.get("cells"), list):
+    if method not in (_PLAIN, _NORMALISED, _ROUNDED, _NESTED) or not isinstance(stored.get("cells"), list):
         raise ValueError("not a split-conformal calibration")
     try:
         scores = "residuals_months" if method == _PLAIN else "scores"
@@ -239,6 +251,7 @@ def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
             str(stored.get("films", "")),
             bool(stored.get("out_of_fold", False)),
             heaping_from_json(stored["heaping"]) if method == _NESTED else None,
+            rounding_from_json(stored["rounding"]) if method == _ROUNDED else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a calibration cell is incomplete ({error!r})") from None
@@ -264,6 +277,7 @@ def fit_calibration(
     of: str = "",
     out_of_fold: bool = False,
     heaping: Heaping | None = None,
+    rounding: Rounding | None = None,
 ) -> Calibration:
     """Sort scores into cells by sex and 24-month bands of the predicted age.
 
@@ -277,13 +291,26 @@ def fit_calibration(
         of: which films they are, a few words.
         out_of_fold: they were read by the members that never saw the child.
         heaping: of the labels of other films, where intervals are to end at labels; needs a spread.
+        rounding: what labels of other films are rounded to, where intervals are to hold the bone age behind
+            the label; needs a spread.
     """
     cells: list[Cell] = []
     for sex in (Sex.FEMALE, Sex.MALE):
-        scored = [(film.reading_months, _score(film, spread, heaping)) for film in films if film.sex is sex]
+        scored = [
+            (film.reading_months, [_score(each, spread, heaping) for each in _unrounded(film, rounding)])
+            for film in films
+            if film.sex is sex
+        ]
         if scored:
             cells.extend(_cells(sex, scored))
-    return Calibration(tuple(cells), spread, network, of, out_of_fold, heaping)
+    return Calibration(tuple(cells), spread, network, of, out_of_fold, heaping, rounding)
+
+
+def _unrounded(film: HeldOut, rounding: Rounding | None) -> list[HeldOut]:
+    """The film with each bone age that its label may stand for."""
+    if rounding is None:
+        return [film]
+    return [replace(film, label_months=float(age)) for age in rounding.bone_ages(film.label_months, film.sex)]
 
 
 def _score(film: HeldOut, spread: Spread | None, heaping: Heaping | None) -> float:
@@ -302,10 +329,10 @@ def _nested(
     return nested(months, heaping.likely(months, spread.months(months, AGES, sex, disagreement_months), sex))
 
 
-def _cells(sex: Sex, films: Sequence[tuple[float, float]]) -> list[Cell]:
-    bands: list[list[tuple[float, float]]] = [[] for _ in range(_BANDS)]
-    for months, score in films:
-        bands[min(int(months // BAND_MONTHS), _BANDS - 1)].append((months, score))
+def _cells(sex: Sex, films: Sequence[tuple[float, Sequence[float]]]) -> list[Cell]:
+    bands: list[list[tuple[float, Sequence[float]]]] = [[] for _ in range(_BANDS)]
+    for months, scores in films:
+        bands[min(int(months // BAND_MONTHS), _BANDS - 1)].append((months, scores))
     edges = [BAND_MONTHS * i for i in range(_BANDS + 1)]
     while len(bands) > 1 and min(map(len, bands)) < LEAST_FILMS:
         smallest = min(range(len(bands)), key=lambda i: len(bands[i]))
@@ -318,11 +345,17 @@ def _cells(sex: Sex, films: Sequence[tuple[float, float]]) -> list[Cell]:
             sex,
             low,
             high,
-            tuple(sorted(score for _, score in band)),
+            _thinned([scores for _, scores in band]),
             (min(months for months, _ in band), max(months for months, _ in band)),
         )
         for (low, high), band in zip(pairwise(edges), bands, strict=True)
     ]
+
+
+def _thinned(scores: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """As many scores as there are films, ascending: of all films' scores together every so manieth."""
+    each = len(scores[0]) if scores else 1
+    return tuple(sorted(score for of_film in scores for score in of_film)[each - 1 :: each])
 
 
 def _reach(scores: Sequence[float], coverage: float) -> float:

@@ -51,6 +51,16 @@ def size_cautions(used: Preprocessing, described: Preprocessing) -> Iterator[Cau
         )
 
 
+def view_cautions(used: int, default: int) -> Iterator[Caution]:
+    """Whether another number of views was read than the model's intervals were made for."""
+    if used != default:
+        yield Caution(
+            "other-views",
+            f"The answer is the mean of {used} views of the hand; the model, with any interval it gives, was "
+            f"made for {default}.",
+        )
+
+
 def seen_cautions(hand: SeenHand) -> Iterator[Caution]:
     """How the hand lay that was set upright, and how good its picture is."""
     frame, likeness = hand.finding.frame, hand.likeness

@@ -48,6 +48,23 @@ class Outputs:
             return [None] * len(self.months)
         return [float(apart) for apart in np.ptp(self.views, axis=1)]
 
+    def over_views(self, count: int) -> Outputs:
+        """The outputs of films of which `count` views follow one another: `n / count` films.
+
+        months is the mean over a film's views, and `views` holds the months of each; embedding and map are
+        those of its first view, the hand as it was found.
+        """
+        if count == 1:
+            return self
+        films = len(self.months) // count
+        each = self.months[:, np.newaxis] if self.views is None else self.views
+        embedding, shares = (
+            None if given is None else given[::count] for given in (self.embedding, self.activation_map)
+        )
+        return Outputs(
+            self.months.reshape(films, count).mean(axis=1), embedding, shares, each.reshape(films, -1)
+        )
+
 
 class Runtime:
     """A network ready to run; `run` may be called from several threads at once."""

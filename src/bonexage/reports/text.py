@@ -98,6 +98,7 @@ def calibrated(calibration: Calibration | None) -> str:
         return "none: no calibration"
     how = "of one width a group" if calibration.spread is None else "whose width follows the film"
     how += ", that end where labels heap" if calibration.heaping else ""
+    how += ", that hold the bone ages which labels were rounded from" if calibration.rounding else ""
     films = f", {calibration.films}" if calibration.films else ""
     merged = [
         f"{cell.sex.word}s {cell.low_months:g} to {cell.high_months:g}"
