@@ -136,6 +136,7 @@ trust: environment ## Measure what the carried model refuses, withstands and sho
 	-$(VENV)/bin/python benchmarks/refusal.py
 	-$(VENV)/bin/python benchmarks/cautions.py
 	-$(VENV)/bin/python benchmarks/robustness.py
+	$(VENV)/bin/python benchmarks/precision.py
 	-$(VENV)/bin/python benchmarks/explanation.py
 	$(VENV)/bin/python docs/write_trust.py
 

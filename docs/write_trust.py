@@ -232,6 +232,31 @@ def robustness(measured: Stored) -> Iterator[str]:
     )
 
 
+def precision(measured: Stored) -> Iterator[str]:
+    """How well readings of a child repeat, by the number of views."""
+    pictures = list(next(iter(measured["views"].values()))["precision_months"])
+    yield from head(
+        "Precision",
+        "How well two readings of one child repeat: the standard deviation of their difference over √2, in",
+        f"months, on {measured['children']} children who were not learned from. The error is that on",
+        f"{measured['validation_films']} validation films: `python benchmarks/precision.py`. The model reads",
+        f"{measured['default_views']} views of a hand where nobody asks for another number. In brackets: 95%",
+        "bootstrap intervals.",
+    )
+    yield from table(
+        ("views", *pictures, "error, months", "times the time of one view"),
+        (
+            (
+                views,
+                *(ends(one["precision_months"][picture], digits=1) for picture in pictures),
+                f"{one['validation_mae_months']:.2f}",
+                f"{one['time']:.1f}",
+            )
+            for views, one in measured["views"].items()
+        ),
+    )
+
+
 def resolution(measured: Stored) -> Iterator[str]:
     """The error by resolution."""
     yield from head(
@@ -273,6 +298,7 @@ def page() -> str:
         "left-out": left_out,
         "cautions": cautions,
         "robustness": robustness,
+        "precision": precision,
         "resolution": resolution,
         "explanation": explanation,
     }
