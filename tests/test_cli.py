@@ -481,7 +481,7 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
     train = run("train", "q.toml", "--data", "a", "--data", "b", "--out", "r", "--resume", *weights)
     assert train.exit_code == 0
     assert "bonexage export" in train.stderr
-    export = run("export", "r", "s", "--out", "o.zip", "--data", "a", "--with-weights")
+    export = run("export", "r", "s", "--out", "o.zip", "--data", "a", "--with-weights", "--views", "4")
     assert export.exit_code == 0
     assert "small@" in export.stderr
     assert run("import", "x.pth", "--out", "o", "--normalise", "imagenet").exit_code == 0
@@ -504,7 +504,11 @@ def test_the_learning_commands_pass_on_what_was_asked_for(
                 "keep_minutes": 10.0,
             },
         ),
-        ([Path("r"), Path("s")], Path("o.zip"), {"data": [Path("a")], "mirror": False, "with_weights": True}),
+        (
+            [Path("r"), Path("s")],
+            Path("o.zip"),
+            {"data": [Path("a")], "mirror": False, "views": 4, "with_weights": True},
+        ),
         (Path("x.pth"), Path("o"), {"normalise": "imagenet"}),
     ]
 

@@ -22,7 +22,7 @@ from bonexage.node.logs import json_lines
 from bonexage.node.queue import Film, Queue
 from bonexage.node.spool import Spool
 from bonexage.node.taking import Door, content_hash
-from bonexage.node.watching import Taker, Watch, place_of, shown_name
+from bonexage.node.watching import ZEROS_SECONDS, Taker, Watch, place_of, shown_name
 from dicoms import as_bytes, dataset, hand_values, write_dicom
 from films import write_film
 from models import small_bundle
@@ -286,8 +286,8 @@ def test_a_copy_under_way_whose_room_was_kept_is_not_taken_while_it_pauses(
     part = whole[: int(share * len(whole))]
     (folder.inbox / "a.dcm").write_bytes(part.ljust(len(whole), b"\0"))
     (folder.inbox / "b.png").write_bytes(film(1, folder.inbox))
-    for seconds in (0, 10, 29):
-        folder.seconds = seconds
+    for share_of_time in (0, 0.4, 0.95):
+        folder.seconds = share_of_time * ZEROS_SECONDS
         assert not folder.looks()
         assert folder.names() == ["b.png"]
     (folder.inbox / "a.dcm").write_bytes(whole)
@@ -301,13 +301,13 @@ def test_a_film_that_ends_in_zeros_is_taken_when_it_has_stayed_so(folder: Folder
     values[-20:] = 0
     path = write_dicom(folder.inbox / "a.dcm", dataset(values))
     assert not folder.looks()
-    folder.seconds = 20
+    folder.seconds = 0.6 * ZEROS_SECONDS
     os.utime(path, ns=(1, 1))  # it changed, so its time begins anew
     assert not folder.looks()
-    folder.seconds = 45
+    folder.seconds = 1.5 * ZEROS_SECONDS
     assert not folder.looks(1)
     assert folder.names() == []
-    folder.seconds = 50
+    folder.seconds = 1.7 * ZEROS_SECONDS
     assert folder.looks(1)
     assert folder.names() == ["a.dcm"]
 
