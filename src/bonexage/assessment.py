@@ -76,8 +76,8 @@ class Reading:
         sex: whom the film was read as.
         bone_age_months: in [0, 240].
         interval: None where the bundle carries no calibration.
-        disagreement_months: how far the network's views of the film (as it is, mirrored) lie apart; None
-            where it has but one.
+        disagreement_months: how far the readings of all views (of the hand, and mirrored) lie apart; None
+            where there is but one.
     """
 
     sex: str

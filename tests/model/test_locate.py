@@ -18,6 +18,7 @@ from bonexage.model.frame import HandFrame, views_of, whole_film
 from bonexage.model.likeness import pack_hands
 from bonexage.model.locate import ANSWER, CLOSER, LOCATOR_SIDE, Finding, Locator, distance, read_answer
 from bonexage.model.preprocess import Preprocessing, normalise, place
+from bonexage.model.relevance import lay_on_film
 from bonexage.model.runtime import Runtime
 from bonexage.reading.files import read_radiograph
 from bonexage.subject import Subject
@@ -231,7 +232,13 @@ def test_several_views_are_read_as_their_mean_and_say_so(tmp_path: Path) -> None
     assert both.readings[0].bone_age_months == pytest.approx(said.bone_age_months, abs=1e-4)
     explained = thrice.explain(film, "F")
     assert explained.assessment == said
-    assert np.array_equal(explained.months, once.explain(film, "F").months)
+    assert alone.activation_map is not None
+    laid = [
+        lay_on_film(cells, (200, 160), once.preprocessing, view)
+        for cells, view in zip(alone.activation_map, views_of(frame, 3), strict=True)
+    ]
+    assert explained.months == pytest.approx(np.mean(laid, axis=0), abs=1e-4)
+    assert not np.array_equal(explained.months, once.explain(film, "F").months)
 
 
 def test_a_model_is_read_in_the_views_that_it_was_made_for(tmp_path: Path) -> None:

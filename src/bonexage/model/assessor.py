@@ -61,13 +61,18 @@ class PlacedFilm:
         file: the path or name as given.
         pixels: uint8 `[views, height, width]` of the network's input.
         cautions: what reading the film and finding its hand gave cause for.
-        frame: where its hand was found, where the model wants that.
+        frames: where the hand lies in each view, where the model finds it: first as it was found.
     """
 
     file: str
     pixels: NDArray[np.uint8]
     cautions: tuple[Caution, ...]
-    frame: HandFrame | None = None
+    frames: tuple[HandFrame | None, ...] = (None,)
+
+    @property
+    def frame(self) -> HandFrame | None:
+        """Where its hand was found, where the model wants that."""
+        return self.frames[0]
 
 
 class Assessor:
@@ -180,7 +185,7 @@ class Assessor:
         coverage: float = DEFAULT_COVERAGE,
         page: int | None = None,
     ) -> Explanation:
-        """Assess one radiograph and say what in it moved the answer: for an unknown sex the mean of both.
+        """Assess one radiograph and say what in it moved the answer: the mean over all views and sexes read.
 
         Arguments and errors are those of `assess`.
 
@@ -191,14 +196,18 @@ class Assessor:
         films = [(placed, subject)]
         _check_coverage(coverage)
         given = self._run(films)
-        (assessment,) = self._assessments(films, given, coverage)
+        (assessment,) = self._assessments(films, given.over_views(self._views), coverage)
         if given.activation_map is None:
             raise BundleError(
                 "this model gives no map of what moved its answer", remedy="Export it again with this version"
             )
-        cells = np.asarray(given.activation_map.mean(axis=0), dtype=np.float32)
         height, width = radiograph.pixels.shape
-        months = lay_on_film(cells, (height, width), self._preprocessing, placed.frame)
+        maps = given.activation_map.reshape(-1, self._views, *given.activation_map.shape[1:]).mean(axis=0)
+        laid = [
+            lay_on_film(cells, (height, width), self._preprocessing, frame)
+            for cells, frame in zip(maps, placed.frames, strict=True)
+        ]
+        months, cells = (np.asarray(np.mean(each, axis=0, dtype=np.float32)) for each in (laid, maps))
         return Explanation(assessment, radiograph.pixels, months, cells)
 
     def _made_ready(
@@ -222,17 +231,17 @@ class Assessor:
         """
         hand = self._seeker.seek(radiograph) if self._seeker else None
         frame = hand.finding.frame if hand else None
-        views = views_of(frame, self._views) if frame else (None,)
+        frames = views_of(frame, self._views) if frame else (None,)
         return PlacedFilm(
             radiograph.provenance.name,
-            np.stack([place(radiograph.pixels, self._preprocessing, each) for each in views]),
+            np.stack([place(radiograph.pixels, self._preprocessing, each) for each in frames]),
             (
                 *radiograph.cautions,
                 *(seen_cautions(hand) if hand else ()),
                 *hand_cautions(radiograph.stated, mirrored=frame.mirrored if frame else None),
                 *further,
             ),
-            frame,
+            frames,
         )
 
     def assess_placed(
@@ -244,22 +253,23 @@ class Assessor:
             WrongUse: the coverage is out of range.
         """
         _check_coverage(coverage)
-        return self._assessments(films, self._run(films), coverage) if films else []
+        if not films:
+            return []
+        return self._assessments(films, self._run(films).over_views(self._views), coverage)
 
     def _run(self, films: Sequence[tuple[PlacedFilm, Subject]]) -> Outputs:
-        """What the network says of films, of each as a girl's or a boy's, or as both, one after the other."""
+        """What the network says of each view of films, of each as a girl's or a boy's, or as both."""
         rows = _rows(films)
         pixels = np.concatenate([films[at][0].pixels for at, _ in rows])
         male = np.repeat(
             np.array([[sex is Sex.MALE] for _, sex in rows], dtype=np.float32), self._views, axis=0
         )
-        given = self._runtime.run(normalise(pixels, self._preprocessing), male)
-        return given.over_views(self._views)
+        return self._runtime.run(normalise(pixels, self._preprocessing), male)
 
     def _assessments(
         self, films: Sequence[tuple[PlacedFilm, Subject]], given: Outputs, coverage: float
     ) -> list[Assessment]:
-        """What `_run` gave, as an assessment of each film."""
+        """What `_run` gave, over the views of each film, as its assessment."""
         readings: list[list[Reading]] = [[] for _ in films]
         unlike: list[NearestPlate | None] = [None for _ in films]
         for row, ((at, sex), answer, apart) in enumerate(

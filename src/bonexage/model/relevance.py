@@ -24,8 +24,8 @@ class Explanation:
         pixels: the film as it was read, `[height, width]` in [0, 1].
         months: what each place of the film moved the answer by, to first order, in months a cell of the map
             that the network gives; `[height, width]`, 0 where the network did not look. Above zero moves it
-            towards an older hand.
-        cells: the map as the network gives it, `[rows, columns]`.
+            towards an older hand. Where several views are read, it is the mean over them.
+        cells: the map as the network gives it, `[rows, columns]`; of several views their mean.
     """
 
     assessment: Assessment
