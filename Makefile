@@ -108,14 +108,14 @@ fresh: ## Install each lock with the oldest supported pip, in an empty home and 
 	  rm -rf "$$made"; \
 	done; echo "Every lock can be installed on a fresh machine"
 
-carried: environment ## Train the carried model on the folders of BONEXAGE_DATA (INIT=weights), and put it in its place
+carried: environment ## Train the carried model on the folders of BONEXAGE_DATA, and put it in its place
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
-	test -f runs/locator.onnx || $(VENV)/bin/bonexage train-locator --data "$(BONEXAGE_DATA)/rsna-640px" \
-	  --others "$(BONEXAGE_DATA)/not-a-hand" --out runs/locator.onnx
+	test -f runs/locator.onnx || $(VENV)/bin/bonexage train-locator --data "$(BONEXAGE_DATA)/rsna-299px" \
+	  --data "$(BONEXAGE_DATA)/rsna-640px" --others "$(BONEXAGE_DATA)/not-a-hand" --steps 6000 --out runs/locator.onnx
 	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-299px" \
 	  --data "$(BONEXAGE_DATA)/rsna-640px" --locator runs/locator.onnx --out runs/carried \
-	  $(if $(INIT),--init "$(INIT)") $(if $(wildcard runs/carried/last.pt),--resume)
-	$(VENV)/bin/bonexage export runs/carried --out src/bonexage/model/carried
+	  --require-init $(if $(wildcard runs/carried/last.pt),--resume)
+	$(VENV)/bin/bonexage export runs/carried --views 4 --out src/bonexage/model/carried
 	$(VENV)/bin/python docs/draw_pictures.py runs/carried/metrics.csv
 
 evaluate: environment ## Measure the carried model on the folders of BONEXAGE_DATA; write evaluation/ and the README's table

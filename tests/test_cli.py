@@ -243,18 +243,24 @@ def test_resume_without_anything_begun_begins(run: Run, tmp_path: Path) -> None:
     assert len(_csv(tmp_path / "o.csv")) == 1
 
 
+# Whoever started the tests in the background may have had Ctrl-C ignored.
+_INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, "-m", "bonexage", *sys.argv[1:]])
+"""
+
+
 def _stopped(tmp_path: Path, how: signal.Signals) -> subprocess.Popen[str]:
     """A run that is stopped once some rows are done, while more names are still to come."""
     names = [f"f{i % 6}.png" for i in range(60)]
     (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "bonexage", "predict", "-", "--model", "model.zip", "--out", "o.csv"],
+        [sys.executable, "-c", _INTERRUPTIBLE, "predict", "-", "--model", "model.zip", "--out", "o.csv"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever started the tests in the background may have had Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdin
     process.stdin.write("\n".join(names[:40]) + "\n")
