@@ -3,14 +3,15 @@
     BONEXAGE_DATA=folder python benchmarks/resolution.py [bundle]
 
 Each of the test films of rsna-640px is made smaller in two ways, evenly (antialiased) and squeezed to a
-square by taking single pixels. Writes `evaluation/resolution/resolution.json` and `resolution.png`.
+square by taking single pixels. Writes `evaluation/resolution/resolution.json` and `resolution.png`. Where
+`resolution.json` is of another model, it becomes `before.json`; the picture shows the curves of both.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -74,31 +75,42 @@ def point(assessor: Assessor, films: Sequence[tuple[LabelledFilm, Radiograph]], 
     return Point(way, side, len(films) - len(pairs), agreement(predicted, labelled))
 
 
-def draw(points: Sequence[Point], model: str) -> bytes:
-    """Error against resolution with its interval, a curve for each way, PNG."""
-    figure = sheet.new_figure(7.2, 4.2)
+def draw(found: Mapping[str, Any], before: Mapping[str, Any] | None) -> bytes:
+    """Error against resolution with its interval, a curve for each way, dashed for the model before: PNG."""
+    figure = sheet.new_figure(7.2, 4.6)
     axes = figure.add_subplot()
-    for (way, said), colour, marker in zip(WAYS.items(), ("#0072b2", "#d55e00"), "os", strict=True):
-        of_way = [one for one in points if one.way == way]
-        sides = [one.side for one in of_way]
-        errors = [one.found.mae_months for one in of_way]
-        axes.plot(sides, [error.value for error in errors], f"{marker}-", color=colour, label=said)
-        axes.fill_between(
-            sides,
-            [error.low for error in errors],
-            [error.high for error in errors],
-            color=colour,
-            alpha=0.15,
-            lw=0,
-        )
+    models = [(found, "-", 0.15)] + ([(before, "--", 0.0)] if before else [])
+    for measured, line, shade in models:
+        for (way, name), colour, marker in zip(WAYS.items(), ("#0072b2", "#d55e00"), "os", strict=True):
+            of_way = [one for one in measured["points"] if one["way"] == way]
+            sides = [one["side"] for one in of_way]
+            errors = [one["mae_months"] for one in of_way]
+            label = name if measured is found else f"{name}, the model before"
+            middle = [error["value"] for error in errors]
+            axes.plot(sides, middle, f"{marker}{line}", color=colour, ms=5, label=label)
+            low, high = ([error[end] for error in errors] for end in ("low", "high"))
+            axes.fill_between(sides, low, high, color=colour, alpha=shade, lw=0)
+    names = found["model"] + (f"; before: {before['model']}" if before else "")
     axes.set_xscale("log")
     axes.set_xticks(SIDES, [str(side) for side in SIDES])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(f"longer side, pixels\n{model}. {DISCLAIMER}", fontsize=8.5)
+    axes.set_xlabel(f"longer side, pixels\n{names}\n{DISCLAIMER}", fontsize=8.5)
     axes.set_ylabel("mean absolute difference, months")
     axes.legend(frameon=False, fontsize=9)
     return sheet.as_png(figure)
+
+
+def model_before(model: str) -> dict[str, Any] | None:
+    """What was measured of the model before this one, if any; kept as `before.json`."""
+    for name in ("resolution.json", "before.json"):
+        path = OUT / name
+        if path.is_file():
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if kept["model"] != model:
+                write_atomically(OUT / "before.json", path.read_bytes())
+                return kept
+    return None
 
 
 def main() -> None:
@@ -122,8 +134,9 @@ def main() -> None:
             for one in points
         ],
     }
+    before = model_before(assessor.model)
     write_atomically(OUT / "resolution.json", (json.dumps(found, indent=1) + "\n").encode())
-    write_atomically(OUT / "resolution.png", draw(points, assessor.model))
+    write_atomically(OUT / "resolution.png", draw(found, before))
 
 
 if __name__ == "__main__":

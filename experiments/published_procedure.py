@@ -2,7 +2,7 @@
 
     BONEXAGE_DATA=folder python experiments/published_procedure.py [--init WEIGHTS] [--locator ONNX]
 
-Ours is the carried model's run, `runs/carried`. `recipes/published-procedure.toml` is trained beside it for
+Ours is the run of `recipes/mobilenetv2.toml`, `runs/mobilenetv2`. `recipes/published-procedure.toml` is trained beside it for
 no fewer steps, both from where they were stopped. Both are measured on the validation films of the same
 children, and `published-procedure.json` and its part of README.md are written. On two cores each run takes
 two to three hours. Both are measured as they were trained, and the published one once more as its own
@@ -54,7 +54,7 @@ OUT = HERE / "published-procedure.json"
 README = HERE / "README.md"
 REGION: Final = "published procedure"
 PUBLISHED: Final = "published-procedure"
-OURS: Final = "carried"
+OURS: Final = "mobilenetv2"
 GOAL: Final = 0.15
 
 Months = NDArray[np.float64]

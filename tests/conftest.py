@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 settings.register_profile("bonexage", deadline=None)  # how fast a machine is says nothing of the code
 settings.load_profile("bonexage")
+
+# Who starts the tests in the background may have Ctrl-C ignored, which commands would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

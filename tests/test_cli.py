@@ -243,20 +243,12 @@ def test_resume_without_anything_begun_begins(run: Run, tmp_path: Path) -> None:
     assert len(_csv(tmp_path / "o.csv")) == 1
 
 
-# Whoever started the tests in the background may have had Ctrl-C ignored.
-_INTERRUPTIBLE = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.executable, [sys.executable, "-m", "bonexage", *sys.argv[1:]])
-"""
-
-
 def _stopped(tmp_path: Path, how: signal.Signals) -> subprocess.Popen[str]:
     """A run that is stopped once some rows are done, while more names are still to come."""
     names = [f"f{i % 6}.png" for i in range(60)]
     (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
     process = subprocess.Popen(
-        [sys.executable, "-c", _INTERRUPTIBLE, "predict", "-", "--model", "model.zip", "--out", "o.csv"],
+        [sys.executable, "-m", "bonexage", "predict", "-", "--model", "model.zip", "--out", "o.csv"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
