@@ -2,13 +2,13 @@
 
     BONEXAGE_DATA=folder python experiments/published_procedure.py [--init WEIGHTS] [--locator ONNX]
 
-Ours is the run of `recipes/mobilenetv2.toml`, `runs/mobilenetv2`. `recipes/published-procedure.toml` is trained beside it for
-no fewer steps, both from where they were stopped. Both are measured on the validation films of the same
-children, and `published-procedure.json` and its part of README.md are written. On two cores each run takes
-two to three hours. Both are measured as they were trained, and the published one once more as its own
-inference reads films: normalised with ImageNet's mean and deviation, unlike in its training. At last both
-bundles are set beside one another on films that had no part in either: the 640 px test films, and those of
-other scanners. Nothing is chosen by them.
+Ours is the run of `recipes/mobilenetv2.toml`, `runs/mobilenetv2`. `recipes/published-procedure.toml` is
+trained beside it for no fewer steps, both from where they were stopped. Both are measured on the validation
+films of the same children, and `published-procedure.json` and its part of README.md are written. On two cores
+each run takes two to three hours. Both are measured as they were trained, and the published one once more as
+its own inference reads films: normalised with ImageNet's mean and deviation, unlike in its training. At last
+both bundles are set beside one another on films that had no part in either: the 640 px test films, and those
+of other scanners. Nothing is chosen by them.
 """
 
 from __future__ import annotations
