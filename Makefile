@@ -146,6 +146,7 @@ experiments: environment ## Run the experiments that are not finished on the fol
 	  $(if $(wildcard runs/locator.onnx),--locator runs/locator.onnx)
 	$(VENV)/bin/python experiments/write_table.py
 	$(VENV)/bin/python experiments/label_noise.py
+	$(VENV)/bin/python experiments/correction.py
 
 bench: environment ## Measure every speed against another (20 minutes); write BENCHMARKS.md and the plan in docs/cluster.md
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py; done

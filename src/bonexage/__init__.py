@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bonexage.serving.client import Client
     from bonexage.subject import Sex, Subject
 
-__version__ = "0.1.1"
+__version__ = "0.1.2"
 
 __all__ = [
     "DISCLAIMER",
