@@ -111,7 +111,7 @@ fresh: ## Install each lock with the oldest supported pip, in an empty home and 
 carried: environment ## Train the carried model on the folders of BONEXAGE_DATA, and put it in its place
 	@test -n "$(BONEXAGE_DATA)" || { echo "Set BONEXAGE_DATA to the folder that holds the data folders"; exit 2; }
 	test -f runs/locator.onnx || $(VENV)/bin/bonexage train-locator --data "$(BONEXAGE_DATA)/rsna-299px" \
-	  --data "$(BONEXAGE_DATA)/rsna-640px" --others "$(BONEXAGE_DATA)/not-a-hand" --steps 6000 --out runs/locator.onnx
+	  --data "$(BONEXAGE_DATA)/rsna-640px" --others "$(BONEXAGE_DATA)/not-a-hand" --steps 3500 --out runs/locator.onnx
 	$(VENV)/bin/bonexage train recipes/carried.toml --data "$(BONEXAGE_DATA)/rsna-299px" \
 	  --data "$(BONEXAGE_DATA)/rsna-640px" --locator runs/locator.onnx --out runs/carried \
 	  --require-init $(if $(wildcard runs/carried/last.pt),--resume)
