@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import precision as benchmark
 from films import radiograph
 from precision import VIEWS, mirrored, moved, precision
 
@@ -36,3 +40,17 @@ def test_the_changed_pictures_hold_the_whole_hand() -> None:
     other = moved(film)
     assert min(np.array(other.pixels.shape) - np.array(film.pixels.shape)) > 0
     assert other.pixels.sum() == pytest.approx(film.pixels.sum(), rel=0.05)
+
+
+def test_a_refused_film_has_no_part_in_precision_or_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def film(name: str) -> SimpleNamespace:
+        return SimpleNamespace(film=SimpleNamespace(path=Path(name), sex="F"))
+
+    both = [(film("read"), film("read")), (film("refused"), film("read"))]
+    monkeypatch.setattr(benchmark, "pairs", lambda films: iter(films))
+    monkeypatch.setattr(benchmark, "read_radiograph", lambda path: path.name)
+    monkeypatch.setattr(benchmark, "CHANGES", {})
+    reader = SimpleNamespace(months=lambda name, sex: None if name == "refused" else np.ones(2))
+    found, read = benchmark.repeated(reader, both)  # type: ignore[arg-type]
+    assert read == [Path("read")]
+    assert [len(each) for each in found.values()] == [1]
