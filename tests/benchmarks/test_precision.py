@@ -47,7 +47,7 @@ def test_a_refused_film_has_no_part_in_precision_or_time(monkeypatch: pytest.Mon
         return SimpleNamespace(film=SimpleNamespace(path=Path(name), sex="F"))
 
     both = [(film("read"), film("read")), (film("refused"), film("read"))]
-    monkeypatch.setattr(benchmark, "pairs", lambda films: iter(films))
+    monkeypatch.setattr(benchmark, "pairs", iter)
     monkeypatch.setattr(benchmark, "read_radiograph", lambda path: path.name)
     monkeypatch.setattr(benchmark, "CHANGES", {})
     reader = SimpleNamespace(months=lambda name, sex: None if name == "refused" else np.ones(2))
