@@ -13,6 +13,7 @@ from typing import Any
 from write_readme import ends, results
 
 from bonexage.assessment import DISCLAIMER
+from bonexage.model.bundle import load_bundle
 
 ROOT = Path(__file__).parents[1]
 EVALUATION = ROOT / "evaluation"
@@ -289,6 +290,12 @@ def explanation(measured: Stored) -> Iterator[str]:
     )
 
 
+def of_another(model: str, carried: str) -> Iterator[str]:
+    """The line that says so where a section was measured with a model that is no longer carried."""
+    if model != carried:
+        yield from ("", f"Measured with `{model}`, a model before the carried one.")
+
+
 def page() -> str:
     """The whole page."""
     measured = results()
@@ -302,20 +309,20 @@ def page() -> str:
         "resolution": resolution,
         "explanation": explanation,
     }
-    stored = {name: read(name) for name in parts}
-    models = {one["model"] for one in (*measured.values(), *stored.values()) if one}
+    carried = load_bundle().model
     lines = [
         "# What was measured",
         "",
-        f"Model `{'`, `'.join(sorted(models))}`. Written by `make trust`; kinds left out, by their own",
+        f"Model `{carried}`. Written by `make trust`; kinds left out, by their own",
         f"command. {DISCLAIMER} The `rsna-*` films are RSNA *training* radiographs kept apart, not the",
         "challenge's own test set; the others are from elsewhere.",
         "",
         *intervals(measured),
     ]
     for name, part in parts.items():
-        if found := stored[name]:
-            lines += part(found)
+        if found := read(name):
+            title, *rest = part(found)
+            lines += [title, *of_another(found["model"], carried), *rest]
     return "\n".join(lines).rstrip() + "\n"
 
 
