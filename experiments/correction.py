@@ -28,7 +28,8 @@ from bonexage.assessment import MAX_BONE_AGE_MONTHS
 from bonexage.disk import write_atomically
 from bonexage.errors import RefusedRadiograph
 from bonexage.evaluation.metrics import agreement
-from bonexage.learning.dataset import AGE_BAND_MONTHS, Part, TrainingFilm
+from bonexage.evaluation.strata import bands_of
+from bonexage.learning.dataset import Part, TrainingFilm
 from bonexage.learning.dealt import held_out_films
 from bonexage.model.assessor import Assessor
 from bonexage.model.bundle import load_bundle
@@ -59,14 +60,9 @@ class Readings:
         return Readings(self.male[chosen], self.read_months[chosen], self.labelled_months[chosen])
 
 
-def band_of(months: Floats) -> NDArray[np.int64]:
-    """The number of the band of 24 months that each age lies in."""
-    return np.asarray(months // AGE_BAND_MONTHS, dtype=np.int64)
-
-
 def knots(films: Readings) -> tuple[Floats, Floats]:
     """The medians of readings and of labels of each band with films enough, both ascending."""
-    bands = band_of(films.labelled_months)
+    bands = bands_of(films.labelled_months)
     counted = [band for band in np.unique(bands) if (bands == band).sum() >= LEAST_IN_BAND]
     of_band = [films.of(bands == band) for band in counted]
     read = np.array([np.median(band.read_months) for band in of_band])
@@ -88,21 +84,21 @@ def corrected(films: Readings, by: Readings, share: float) -> Floats:
 
 def errors_by_band(films: Readings, months: Floats) -> dict[str, float]:
     """The mean absolute error of each sex and band of labels with films enough."""
-    found = {}
-    bands = band_of(films.labelled_months)
+    errors = {}
+    bands = bands_of(films.labelled_months)
     for male, letter in ((False, "F"), (True, "M")):
         for band in np.unique(bands):
             own = (films.male == male) & (bands == band)
             if own.sum() >= LEAST_IN_BAND:
                 away = np.abs(months[own] - films.labelled_months[own])
-                found[f"{letter} from {band * AGE_BAND_MONTHS:.0f}"] = float(away.mean())
-    return found
+                errors[f"{letter} from {band:.0f}"] = float(away.mean())
+    return errors
 
 
 def compare(calibration: Readings, validation: Readings) -> dict[str, Any]:
     """The validation error with each share of the correction, and where it rises."""
     plain = errors_by_band(validation, validation.read_months)
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "films": len(validation.male),
         "fitted_to": len(calibration.male),
         "without": agreement(validation.read_months, validation.labelled_months).mae_months.as_dict(),
@@ -112,35 +108,35 @@ def compare(calibration: Readings, validation: Readings) -> dict[str, Any]:
     for share in SHARES:
         months = corrected(validation, calibration, share)
         bands = errors_by_band(validation, months)
-        found["shares"][str(share)] = {
+        measured["shares"][str(share)] = {
             "mae_months": agreement(months, validation.labelled_months).mae_months.as_dict(),
             "by_band": bands,
             "worse": [name for name in bands if bands[name] > plain[name]],
         }
-    found["taken"] = any(not one["worse"] for one in found["shares"].values())
-    return found
+    measured["taken"] = any(not one["worse"] for one in measured["shares"].values())
+    return measured
 
 
-def section(found: Mapping[str, Any]) -> str:
+def section(measured: Mapping[str, Any]) -> str:
     """What README.md says of it."""
-    bands = len(found["by_band"])
+    bands = len(measured["by_band"])
     rows = [
         f"| {float(share):.0%} | {_months(one['mae_months'])} | {len(one['worse'])} of {bands} |"
-        for share, one in found["shares"].items()
+        for share, one in measured["shares"].items()
     ]
     decision = (
         "A share that lowers the error in every band exists."
-        if found["taken"]
+        if measured["taken"]
         else "No share lowers the error in every band, so the model is carried without a correction."
     )
     return "\n".join(
         [
-            f"`{found['model']}`, fitted to {found['fitted_to']:,} calibration films and measured on "
-            f"{found['films']} validation films:",
+            f"`{measured['model']}`, fitted to {measured['fitted_to']:,} calibration films and measured on "
+            f"{measured['films']} validation films:",
             "",
             "| share of the correction | validation error, months | bands of sex and age that get worse |",
             "|---:|---:|---:|",
-            f"| none | {_months(found['without'])} | |",
+            f"| none | {_months(measured['without'])} | |",
             *rows,
             "",
             decision,
@@ -179,10 +175,10 @@ def main() -> None:
         read_all(assessor, [film for film in films if film.part is part])
         for part in (Part.CALIBRATION, Part.VALIDATION)
     )
-    found = {"model": bundle.model} | compare(calibration, validation)
-    write_atomically(OUT, (json.dumps(found, indent=1) + "\n").encode())
-    write_region(README, REGION, section(found))
-    print(section(found))
+    measured = {"model": bundle.model} | compare(calibration, validation)
+    write_atomically(OUT, (json.dumps(measured, indent=1) + "\n").encode())
+    write_region(README, REGION, section(measured))
+    print(section(measured))
 
 
 if __name__ == "__main__":

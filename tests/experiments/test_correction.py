@@ -38,9 +38,9 @@ def test_a_share_of_nothing_changes_nothing() -> None:
 
 
 def test_it_is_taken_where_it_lowers_every_error_and_not_where_it_raises_one() -> None:
-    found = compare(readings(0.3, seed=1), readings(0.3, seed=2))
-    assert found["taken"]
-    assert found["shares"]["1.0"]["mae_months"]["value"] < found["without"]["value"]
+    measured = compare(readings(0.3, seed=1), readings(0.3, seed=2))
+    assert measured["taken"]
+    assert measured["shares"]["1.0"]["mae_months"]["value"] < measured["without"]["value"]
     harmed = compare(readings(0.3, seed=1), readings(0.0, seed=2))
     assert not harmed["taken"]
     assert "without a correction" in section({"model": "m"} | harmed)

@@ -22,6 +22,7 @@ from bonexage.reading import decoder
 from bonexage.reading.confined import Limits
 from bonexage.reading.images import decode_image
 from hands import drawn_hand
+from reading.in_processes import by_program, hash_of
 from trials.biting_pictures import of_directories, of_greedy_tags, of_scans
 from trials.waiting import PATIENCE_SECONDS, eventually
 
@@ -142,9 +143,9 @@ def test_processes_read_films_beside_the_threads_of_the_one_that_started_them(wa
     pictures = [tmp_path / f"{seed}.png" for seed in range(8)]
     for seed, picture in enumerate(pictures):
         picture.write_bytes(film(seed))
-    command = [sys.executable, Path(__file__).with_name("in_processes.py"), "pictures", way, *pictures]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS)
-    assert done.returncode == 0, done.stderr
+    wanted = [decode_image(picture.read_bytes(), "hand.png").pixels for picture in pictures]
+    assert {pixels.shape for pixels in wanted} == {(60, 50)}
+    assert by_program("pictures", way, *pictures) == [hash_of(pixels.tobytes()) for pixels in wanted]
 
 
 @ON_LINUX
